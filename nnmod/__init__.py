@@ -1,0 +1,13 @@
+"""nnmod: Torch7's nn, alive in Python."""
+from .activation import ELU as ELU
+from .activation import HardTanh as HardTanh
+from .activation import LeakyReLU as LeakyReLU
+from .activation import ReLU as ReLU
+from .activation import Sigmoid as Sigmoid
+from .activation import SoftPlus as SoftPlus
+from .activation import Tanh as Tanh
+from .container import Concat as Concat
+from .container import Sequential as Sequential
+from .linear import Linear as Linear
+from .module import Module as Module
+from .random import manualSeed as manualSeed

@@ -1,0 +1,193 @@
+"""What must hold, in words: every check says what was expected and what came."""
+import numpy as np
+
+from . import nested, tensor
+from .errors import ShapeError
+
+
+def is_tensor(name, value):
+    """Check that *value* is a tensor."""
+    if not isinstance(value, np.ndarray):
+        hint = "; use np.asarray(..., np.float32)" if isinstance(value, (list, tuple, int, float)) else ""
+        raise TypeError(f"{name} must be a tensor (numpy.ndarray), got {type(value).__name__}{hint}")
+
+
+def shape(name, value, *dims, hint=""):
+    """Check the shape of *value* against *dims* and return it.
+
+    An int in *dims* must match, a str names a free size.
+
+    >>> shape("input", np.zeros((4, 3)), "N", 3)
+    (4, 3)
+    """
+    is_tensor(name, value)
+    got = value.shape
+    if not _matches(got, dims):
+        raise ShapeError(f"{name} must have shape {show(dims)}, got {got}{hint and '; ' + hint}")
+    return got
+
+
+def batched(name, value, *dims, hint=""):
+    """Check *value* against *dims*, whose first is the batch; return it with a batch dimension.
+
+    The batch dimension may be absent (contract, line 9): a view with a batch of
+    one is returned then, so that modules are written once, for a batch.
+
+    >>> batched("input", np.zeros(3), "N", 3).shape
+    (1, 3)
+    """
+    is_tensor(name, value)
+    got = value.shape
+    if got[1:] == dims[1:] or _matches(got, dims):
+        return value
+    if _matches(got, dims[1:]):
+        return value[None]
+    raise ShapeError(
+        f"{name} must have shape {show(dims)} or {show(dims[1:])}, got {got}{hint and '; ' + hint}"
+    )
+
+
+def same_shape(name, value, other_name, other):
+    """Check that two values (tensors, or tables of them) have the same shapes and dtypes."""
+    if nested.is_table(other):
+        if not nested.is_table(value) or len(value) != len(other):
+            raise ShapeError(
+                f"{name} must be a table like {other_name}, {tensor.describe(other)}, "
+                f"got {tensor.describe(value)}"
+            )
+        for index, (item, other_item) in enumerate(zip(value, other)):
+            same_shape(f"{name}[{index}]", item, f"{other_name}[{index}]", other_item)
+        return
+    if not tensor.is_tensor(other):
+        return
+    is_tensor(name, value)
+    if value.shape != other.shape:
+        raise ShapeError(
+            f"{name} must have the shape of {other_name}, {other.shape}, got {value.shape}"
+        )
+    if value.dtype != other.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of {other_name}, {other.dtype.name}, got {value.dtype.name}"
+        )
+
+
+def floating(name, value):
+    """Check that *value* is a tensor of float32 or float64."""
+    is_tensor(name, value)
+    if value.dtype.char not in "fd":
+        raise TypeError(
+            f"{name} must be float32 or float64, got {value.dtype.name}; "
+            "convert it with .astype(np.float32)"
+        )
+
+
+def type_is(name, value, type_name):
+    """Check that the dtype of *value* is the one that a module of *type_name* works in."""
+    if value.dtype != tensor.dtype_of(type_name):
+        raise TypeError(
+            f"{name} must be {type_name.partition('.')[2]} like the module, got {value.dtype.name}; "
+            "convert the module with .float() or .double(), or the tensor with .astype"
+        )
+
+
+def table(name, value, length=None):
+    """Check that *value* is a table (list or tuple) of *length* entries, at least one."""
+    if not nested.is_table(value):
+        raise TypeError(f"{name} must be a table (a list of tensors), got {tensor.describe(value)}")
+    if length is not None and len(value) != length:
+        raise ShapeError(f"{name} must be a table of {length} entries, got {len(value)}")
+    if not value:
+        raise ShapeError(f"{name} must be a table of at least one tensor, got an empty one")
+
+
+def positive(**sizes):
+    """Check that every keyword is an int > 0.
+
+    >>> positive(kW=0)
+    Traceback (most recent call last):
+    ValueError: kW must be an int > 0, got 0
+    """
+    for name, value in sizes.items():
+        if not is_int(value) or value <= 0:
+            raise ValueError(f"{name} must be an int > 0, got {value!r}")
+
+
+def not_negative(**sizes):
+    """Check that every keyword is an int >= 0."""
+    for name, value in sizes.items():
+        if not is_int(value) or value < 0:
+            raise ValueError(f"{name} must be an int >= 0, got {value!r}")
+
+
+def number(low=None, high=None, **values):
+    """Check that every keyword is a number, within [low, high] where given."""
+    for name, value in values.items():
+        real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if real and (low is None or value >= low) and (high is None or value <= high):
+            continue
+        limits = "" if low is None and high is None else (
+            f" >= {low}" if high is None else f" <= {high}" if low is None else f" within {low}..{high}")
+        raise ValueError(f"{name} must be a number{limits}, got {value!r}")
+
+
+def boolean(**flags):
+    """Check that every keyword is True or False: catches a size given where a flag stands."""
+    for name, value in flags.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def is_int(value):
+    """Whether *value* is an integer, and not a bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def dimension(name, dim, ndim):
+    """*dim* counted from 0 for a tensor of *ndim* dimensions; negative counts from the end.
+
+    >>> dimension("dimension", -1, 3)
+    2
+    """
+    if -ndim <= dim < ndim:
+        return dim % ndim
+    raise ShapeError(f"{name} {dim} does not exist in a tensor of {ndim} dimensions (counted from 0)")
+
+
+def class_targets(target, count, n_classes, ignore=None):
+    """Check integer class targets and return them as an integer tensor of shape (count,).
+
+    Raises IndexError for a class outside 0 .. n_classes-1 (except *ignore*).
+    """
+    if is_int(target):
+        target = np.asarray([target], np.int64)
+    is_tensor("target", target)
+    if target.ndim == 0:
+        target = target[None]
+    if target.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
+        raise TypeError(f"target must hold class numbers of int32 or int64, got {target.dtype.name}")
+    if target.shape != (count,):
+        raise ShapeError(f"target must have shape ({count},), one class for each row, got {target.shape}")
+    wrong = (target < 0) | (target >= n_classes)
+    if ignore is not None:
+        wrong &= target != ignore
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise IndexError(
+            f"target[{index}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
+            "(nnmod counts from 0; Torch7 files are converted on load)"
+        )
+    return target
+
+
+def show(dims):
+    """A shape in words: ``(N, 7)``, ``(7,)``."""
+    return "(" + ", ".join(map(str, dims)) + ("," if len(dims) == 1 else "") + ")"
+
+
+def _matches(got, dims):
+    if len(got) != len(dims):
+        return False
+    for size, want in zip(got, dims):
+        if size != want and not isinstance(want, str):
+            return False
+    return True

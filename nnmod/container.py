@@ -1,0 +1,417 @@
+"""Containers: modules made of modules.  Sequential, Concat."""
+import html
+
+import numpy as np
+
+from . import check, errors, kernels, tensor
+from .module import Module
+
+_add = kernels.elementwise(kernels.formulas.add)
+
+
+class Container(Module):
+    """A module with children in ``modules``, and the base of every container.
+
+    A subclass implements the verbs (and ``backward``, to interleave its children);
+    everything that recurses is written once in Module.  Errors that rise through a
+    container carry the path to the layer that raised them.  Source: Torch7's
+    nn.Container.
+
+    Shapes
+    ------
+    input, output   what the subclass says
+    """
+
+    paramNames = ()
+
+    def __init__(self, *modules):
+        super().__init__()
+        self.modules = []
+        self._needsGradInput = True
+        for module in modules:
+            self.add(module)
+
+    # -- children -----------------------------------------------------------------
+
+    def add(self, module):
+        """Append *module*; returns self, so that calls chain."""
+        return self.insert(len(self.modules), module)
+
+    def insert(self, index, module):
+        """Put *module* in front of position *index*; returns self."""
+        if not check.is_int(index) or not -len(self.modules) <= index <= len(self.modules):
+            raise IndexError(f"index {index!r} is outside this container of {len(self.modules)} modules")
+        if not isinstance(module, Module):
+            hint = "; make an instance of it first" if isinstance(module, type) else ""
+            raise TypeError(f"a container takes modules, got {module!r}{hint}")
+        inside = {id(m): m for m in self.listModules()}
+        for m in module.listModules():
+            if id(m) in inside:
+                raise ValueError(
+                    f"{m!r} is already in this container, and one module holds one position; to use "
+                    'its weights twice, add m.clone("weight", "bias", "gradWeight", "gradBias")'
+                )
+        children = list(self.modules)
+        children.insert(index, module)
+        self._checkChildren(children)
+        self.modules = children
+        self._structureChanged()
+        return self
+
+    def remove(self, index=-1):
+        """Take out and return the module at *index*, the last by default."""
+        children = list(self.modules)
+        module = children.pop(index)
+        self._checkChildren(children)
+        self.modules = children
+        self._structureChanged()
+        return module
+
+    def get(self, index):
+        """The module at *index*: the same as ``container[index]``."""
+        return self.modules[index]
+
+    def size(self):
+        """How many children there are: the same as ``len(container)``."""
+        return len(self.modules)
+
+    def __getitem__(self, index):
+        return self.modules[index]
+
+    def __len__(self):
+        return len(self.modules)
+
+    def __bool__(self):
+        return True  # an empty container is a module all the same
+
+    def __iter__(self):
+        return iter(self.modules)
+
+    def _replaceChildren(self, children):
+        self._checkChildren(children)
+        self.modules = list(children)
+        self._structureChanged()
+
+    def _structureChanged(self):
+        if not self._needsGradInput:
+            self.needsGradInput = False
+
+    def _checkChildren(self, children):
+        """Raise ValueError unless these children may stand together."""
+
+    # -- a first layer's gradient ----------------------------------------------------
+
+    @property
+    def needsGradInput(self):
+        """False skips the gradient by the input, here and in the children that see it."""
+        return self._needsGradInput
+
+    @needsGradInput.setter
+    def needsGradInput(self, value):
+        self._needsGradInput = value
+        for child in self._childrenOfInput():
+            child.needsGradInput = value
+
+    def _childrenOfInput(self):
+        """The children that take this container's input."""
+        return self.modules
+
+    # -- errors learn where they happened ------------------------------------------------
+
+    def located(self, error, index, method, input):
+        """Note on *error* that it rose through ``modules[index].method``, given *input*."""
+        module = self.modules[index]
+        step = f"{type(self).__name__}[{index}]"
+        if not errors.has_location(error):
+            name = type(module).__name__ if module.modules else repr(module)
+            step += f" > {name}.{method}, given {tensor.describe(input)}"
+        errors.add_location(error, step)
+
+    def call(self, index, method, *args):
+        """``modules[index].method(*args)``; an error on the way learns where it happened."""
+        try:
+            return getattr(self.modules[index], method)(*args)
+        except Exception as error:
+            self.located(error, index, method, args[0])
+            raise
+
+    # -- text -----------------------------------------------------------------------
+
+    def __repr__(self):
+        head = type(self).__name__ + (f"({self.describe()})" if self.describe() else "")
+        if not self.modules:
+            return head + " {}"
+        lines = [f"{head} {{"]
+        for index, child in enumerate(self.modules):
+            text = repr(child).splitlines()
+            lines.append(f"  [{index}] {text[0]}")
+            lines += ["  " + line for line in text[1:]]
+        return "\n".join([*lines, "}"])
+
+    def _repr_html_(self):
+        head = html.escape(type(self).__name__ + (f"({self.describe()})" if self.describe() else ""))
+        rows = "".join(f"<div style='margin:2px 0 2px 16px'>{child._repr_html_()}</div>"
+                       for child in self.modules)
+        return f"<div style='border-left:3px solid #4878d0;padding-left:8px'><b>{head}</b>{rows}</div>"
+
+
+class Sequential(Container):
+    """Modules in a row: each takes the output of the one before it.
+
+    Without modules it is the identity.  ``net[1:3]`` is a Sequential of the same
+    modules.  Source: Torch7's nn.Sequential.
+
+    Shapes
+    ------
+    input   what the first module takes
+    output  what the last module returns
+
+    >>> from nnmod import Linear, ReLU
+    >>> Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
+    Sequential {
+      [0] Linear(3 -> 4)
+      [1] ReLU()
+      [2] Linear(4 -> 2)
+    }
+    """
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Sequential(*self.modules[index])
+        return self.modules[index]
+
+    def updateOutput(self, input):
+        """The output of the last module."""
+        x = self.takeInput(input)
+        index = 0
+        try:
+            for module in self.modules:
+                x = module.forward(x)
+                index += 1
+        except Exception as error:
+            self.located(error, index, "forward", x)
+            raise
+        self.output = x
+        return x
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """backward of every module, last to first."""
+        self._checkBackward(input, gradOutput)
+        gradOutput = self._gradOutput
+        modules = self.modules
+        index = len(modules)
+        try:
+            while index:
+                index -= 1
+                x = modules[index - 1].output if index else self._input
+                gradOutput = modules[index].backward(x, gradOutput, scale)
+        except Exception as error:
+            self.located(error, index, "backward", x)
+            raise
+        self.gradInput = gradOutput if self._needsGradInput else None
+        return self.gradInput
+
+    def updateGradInput(self, input, gradOutput):
+        """updateGradInput of every module, last to first."""
+        _, gradOutput = self.takeGradOutput(input, gradOutput)
+        for index in reversed(range(len(self.modules))):
+            gradOutput = self.call(index, "updateGradInput", self._inputOf(index), gradOutput)
+        self.gradInput = gradOutput
+        return gradOutput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """accGradParameters of every module; needs updateGradInput before it."""
+        _, gradOutput = self.takeGradOutput(input, gradOutput)
+        for index in reversed(range(len(self.modules))):
+            self.call(index, "accGradParameters", self._inputOf(index), gradOutput, scale)
+            gradOutput = self.modules[index].gradInput
+
+    def _inputOf(self, index):
+        return self.modules[index - 1].output if index else self._input
+
+    def _childrenOfInput(self):
+        return self.modules[:1]
+
+    @property
+    def sharesInput(self):
+        """Whether the output may be a view of the input: every module's is."""
+        return all(module.sharesInput or module.inplace for module in self.modules)
+
+    @property
+    def inplace(self):
+        """Whether the input is overwritten."""
+        for module in self.modules:
+            if module.inplace:
+                return True
+            if not module.sharesInput:
+                return False
+        return False
+
+    @property
+    def backwardNeeds(self):
+        """What backward reads of the input and the output of the whole chain."""
+        needs = set(self.modules[0].backwardNeeds & {"input"}) if self.modules else set()
+        if self._readerOfOutput(self.modules) is not None:
+            needs.add("output")
+        return frozenset(needs)
+
+    @staticmethod
+    def _readerOfOutput(modules):
+        """The module whose backward reads the memory that the last output is in, or None."""
+        for module in reversed(modules):
+            if "output" in module.backwardNeeds:
+                return module
+            if not (module.sharesInput or module.inplace):
+                return None
+        return None
+
+    def _checkChildren(self, children):
+        for index, module in enumerate(children):
+            if index and module.inplace:
+                reader = self._readerOfOutput(children[:index])
+                if reader is not None:
+                    raise ValueError(
+                        f"{module!r} works in place and would overwrite the output of {reader!r}, "
+                        "which that module's backward needs; use inplace=False"
+                    )
+
+
+def refuse_inplace_branches(container, children):
+    """Raise ValueError for a branch that would overwrite the input its siblings read."""
+    for module in children:
+        if module.inplace:
+            raise ValueError(
+                f"{module!r} works in place and would overwrite the input that the other branches "
+                f"of {type(container).__name__} read; use inplace=False for its first step"
+            )
+
+
+class Concat(Container):
+    """Every module takes the same input; the outputs are joined along *dimension*.
+
+    Parameters
+    ----------
+    dimension : int
+        Counted from 0, the batch included; negative counts from the end.
+    *modules : Module
+        The branches.
+
+    Shapes
+    ------
+    input   what the modules take
+    output  the modules' outputs, equal but in *dimension*, joined there
+
+    Source: Torch7's nn.Concat.
+
+    >>> from nnmod import Linear, Identity
+    >>> Concat(1, Linear(3, 2), Identity()).forward(np.ones((4, 3), np.float32)).shape
+    (4, 5)
+    """
+
+    bufferNames = ("_gradSlices",)
+    backwardNeeds = frozenset()
+
+    def __init__(self, dimension, *modules):
+        if not check.is_int(dimension):
+            raise ValueError(f"dimension must be an int, counted from 0, got {dimension!r}")
+        self.dimension = dimension
+        self._gradSlices = None
+        super().__init__(*modules)
+
+    def updateOutput(self, input):
+        """The modules' outputs, joined."""
+        input = self.takeInput(input)
+        if not self.modules:
+            raise RuntimeError("Concat has no modules: add some before forward")
+        outputs = [self.call(index, "forward", input) for index in range(len(self.modules))]
+        return join(self, "output", outputs, self.dimension, "the output of branch")
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """backward of every branch with its slice of gradOutput; the gradients add up."""
+        self._checkBackward(input, gradOutput)
+        return self._eachBranch("backward", self._input, self._gradOutput, scale)
+
+    def updateGradInput(self, input, gradOutput):
+        """The sum of the branches' gradInput."""
+        return self._eachBranch("updateGradInput", *self.takeGradOutput(input, gradOutput))
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """accGradParameters of every branch with its slice of gradOutput."""
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        for index, part in enumerate(self._slices(gradOutput)):
+            self.call(index, "accGradParameters", input, part, scale)
+
+    def _eachBranch(self, method, input, gradOutput, *scale):
+        gradients = [self.call(index, method, input, part, *scale)
+                     for index, part in enumerate(self._slices(gradOutput))]
+        self.gradInput = sum_gradients(self, gradients) if self._needsGradInput else None
+        return self.gradInput
+
+    def _slices(self, gradOutput):
+        """gradOutput, cut at the branches; each part in a buffer of its own."""
+        outputs = [module.output for module in self.modules]
+        if self._gradSlices is None or len(self._gradSlices) != len(outputs):
+            self._gradSlices = [None] * len(outputs)
+        split(gradOutput, outputs, self.dimension, self._gradSlices)
+        return self._gradSlices
+
+    def _checkChildren(self, children):
+        refuse_inplace_branches(self, children)
+
+    def describe(self):
+        return f"{self.dimension}"
+
+
+def join(module, name, parts, dimension, what):
+    """Write *parts*, joined along *dimension*, to ``module.name`` and return it."""
+    first = parts[0]
+    check.is_tensor(f"{what} 0", first)
+    axis = check.dimension("dimension", dimension, first.ndim)
+    total = 0
+    for index, part in enumerate(parts):
+        want = (*first.shape[:axis], f"n{index}", *first.shape[axis + 1:])
+        check.shape(f"{what} {index}", part, *want)
+        if part.dtype != first.dtype:
+            raise TypeError(f"{what} {index} must be {first.dtype.name} like the first, got {part.dtype.name}")
+        total += part.shape[axis]
+    out = module.resize(name, (*first.shape[:axis], total, *first.shape[axis + 1:]), like=first)
+    start = 0
+    for part in parts:
+        tensor.copy(part, _narrow(out, axis, start, part.shape[axis]))
+        start += part.shape[axis]
+    return out
+
+
+def split(joined, like, dimension, buffers):
+    """Cut *joined* along *dimension* into tensors shaped as *like*, kept in list *buffers*."""
+    axis = dimension % joined.ndim
+    start = 0
+    for index, part in enumerate(like):
+        buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
+        tensor.copy(_narrow(joined, axis, start, part.shape[axis]), buffers[index])
+        start += part.shape[axis]
+
+
+def sum_gradients(module, gradients):
+    """The sum of the branches' gradients, in ``module.gradInput``; None counts as 0."""
+    present = [g for g in gradients if g is not None]
+    if not present:
+        return None
+    module.gradInput = _sum(module.gradInput, present)
+    return module.gradInput
+
+
+def _sum(buffer, values):
+    if isinstance(values[0], list):
+        old = buffer if isinstance(buffer, list) else []
+        return [_sum(old[i] if i < len(old) else None, [v[i] for v in values])
+                for i in range(len(values[0]))]
+    buffer = tensor.resize(buffer, values[0].shape, values[0].dtype)
+    tensor.copy(values[0], buffer)
+    for value in values[1:]:
+        _add(buffer, value, buffer)
+    return buffer
+
+
+def _narrow(array, axis, start, length):
+    return array[(slice(None),) * axis + (slice(start, start + length),)]

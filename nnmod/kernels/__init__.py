@@ -1,0 +1,155 @@
+"""Numerical kernels: one sub-package per backend, the same functions in each.
+
+``reference.X`` (plain NumPy) and ``cpu.X`` (Numba) have one name, one signature
+and one meaning, so a module never asks where its tensors live: it asks
+:func:`of` for the backend that owns them and calls the function there.
+
+The reference backend is the oracle of the others and the page to learn from.
+It takes over by itself where Numba is not installed, and on request with the
+environment variable ``NNMOD_KERNELS=reference``.
+"""
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from types import ModuleType
+
+import numpy as np
+
+from . import formulas as formulas
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_cpu_backend = None
+
+
+def of(first, *others) -> ModuleType:
+    """The backend that owns these tensors; None stands for an absent optional.
+
+    Raises TypeError unless all are float32 or all float64 on one device: kernels
+    are compiled for that case and no other, and nothing is copied behind your back.
+    """
+    try:
+        dtype = first.dtype
+        for tensor in others:
+            if tensor is not None and tensor.dtype is not dtype and tensor.dtype != dtype:
+                raise _mixed(first, tensor)
+    except AttributeError:
+        raise TypeError(f"kernels work on tensors, got {_describe(first)}, "
+                        f"{', '.join(map(_describe, others))}") from None
+    if dtype not in _FLOATS:
+        raise TypeError(
+            f"kernels work on float32 or float64, got {_describe(first)}; "
+            "convert it with .astype(np.float32)"
+        )
+    return _cpu_backend or _load_cpu_backend()
+
+
+def elementwise(formula, outputs=1):
+    """A kernel that applies a scalar *formula* to every element, on every backend.
+
+    Parameters
+    ----------
+    formula : function
+        Takes one element of each input tensor, then numbers; returns one value,
+        or a tuple of *outputs* values.  Plain scalar Python: ``math`` functions
+        and ``if`` are allowed.  :mod:`nnmod.kernels.formulas` has ``exp``,
+        ``log1p``, ``tanh`` and ``select`` in forms that compile to vector code.
+    outputs : int
+        How many tensors are written.
+
+    Returns
+    -------
+    function
+        ``kernel(*inputs, *outputs, *numbers)``.  All tensors have one shape, any
+        number of dimensions, and one dtype.  An output may be one of the inputs.
+
+    Write a literal as ``constant(1, x)`` (or ``type(x)(1)``) to stay in float32:
+    a bare ``1.0`` makes the arithmetic float64, which is right but slower.
+
+    >>> cube = elementwise(lambda x, scale: scale * x * x * x)
+    >>> x, y = np.arange(3.0), np.empty(3)
+    >>> cube(x, y, 2.0)
+    >>> y
+    array([ 0.,  2., 16.])
+    """
+    return _Elementwise(formula, outputs)
+
+
+def backend_name():
+    """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
+    return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
+
+
+class _Elementwise:
+    """A formula with its compiled kernels, one for each backend that has been used."""
+
+    def __init__(self, formula, outputs):
+        self.formula = formula
+        self.outputs = outputs
+        self.__doc__ = formula.__doc__
+        self.__name__ = formula.__name__
+        self._arguments = len(inspect.signature(formula).parameters) + outputs
+        self._count = None  # of tensors among the arguments; known from the first call
+        self._compiled = {}
+
+    def __call__(self, *args):
+        count = self._count
+        if count is None or len(args) != self._arguments:
+            count = self._count_tensors(args)
+        tensors = args[:count]
+        shape = tensors[0].shape
+        for tensor in tensors:
+            if tensor.shape != shape:
+                raise ValueError(f"{self!r}: tensors must have one shape, got {shape} and {tensor.shape}")
+        backend = of(*tensors)
+        kernel = self._compiled.get(backend)
+        if kernel is None:
+            kernel = backend.elementwise(self.formula, count - self.outputs, self.outputs)
+            self._compiled[backend] = kernel
+        kernel(*args)
+
+    def _count_tensors(self, args):
+        if len(args) != self._arguments:
+            raise TypeError(f"{self!r} takes {self._arguments} arguments, got {len(args)}")
+        count = 0
+        while count < len(args) and isinstance(args[count], np.ndarray):
+            count += 1
+        if count <= self.outputs:
+            raise TypeError(f"{self!r} takes its tensors first, an input and {self.outputs} output(s) "
+                            "at least, then its numbers")
+        self._count = count
+        return count
+
+    def __repr__(self):
+        return f"elementwise({self.__name__})"
+
+    def __reduce__(self):
+        return _Elementwise, (self.formula, self.outputs)
+
+
+def _load_cpu_backend():
+    global _cpu_backend
+    name = os.environ.get("NNMOD_KERNELS", "")
+    if name not in ("", "cpu", "reference"):
+        raise ValueError(f"NNMOD_KERNELS must be cpu or reference, got {name!r}")
+    if not name:
+        name = "cpu" if importlib.util.find_spec("numba") else "reference"
+        if name == "reference" and not os.environ.get("NNMOD_QUIET"):
+            print("nnmod: numba is not installed, so the NumPy reference kernels are used "
+                  "(right, but slower)", file=sys.stderr)
+    _cpu_backend = importlib.import_module(f".{name}", __name__)
+    return _cpu_backend
+
+
+def _mixed(first, other):
+    return TypeError(
+        f"tensors must share one device and one dtype, got {_describe(first)} and {_describe(other)}; "
+        "convert the module with .float() or .double(), or the tensor with .astype"
+    )
+
+
+def _describe(tensor):
+    if isinstance(tensor, np.ndarray):
+        return f"cpu.{tensor.dtype.name} {tensor.shape}"
+    return type(tensor).__name__

@@ -1,0 +1,140 @@
+"""Numba as this package uses it: one set of options, and a disk cache that never fails.
+
+Numba's own cache raises where no directory can be written, and keys a kernel on
+its own file alone.  Here a cache that cannot be used costs speed at most, and a
+kernel is compiled anew whenever any source file of the kernels has changed.
+"""
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+import types
+import warnings
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+#: Reordering of sums and contraction to fused multiply-add, so that reductions
+#: vectorise; nothing that assumes away NaN or Inf.
+FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+
+
+def jit(function, extra_key=""):
+    """Compile *function* at its first call, for each new combination of types.
+
+    The compiled code releases Python's lock and is kept on disk where possible.
+    *extra_key* tells apart functions that share name and code but not meaning.
+    """
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    try:
+        kernel._cache = _KernelCache(function, extra_key)
+    except Exception:  # no directory that can be written, or a function without a file
+        _announcer.cached = False
+    return kernel
+
+
+def inline(function):
+    """Compile a helper that kernels call; it becomes part of them."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+
+
+def fingerprint(function):
+    """A digest of what *function* computes, or None where that has no stable text.
+
+    It covers code, constants, defaults, closure and the globals it names, through
+    the functions it calls: two formulas that share a name and a line must not share
+    a cache entry.
+    """
+    digest = hashlib.sha256()
+    seen = set()
+
+    def add(value):
+        if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+            digest.update(repr(value).encode())
+        elif isinstance(value, (tuple, frozenset)):
+            for item in value if isinstance(value, tuple) else sorted(value, key=repr):
+                add(item)
+        elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, type)):
+            digest.update(value.__name__.encode())
+        elif isinstance(value, types.CodeType):
+            digest.update(value.co_code)
+            add(value.co_names)
+            add(value.co_consts)
+        elif isinstance(value, types.FunctionType):
+            if value in seen:
+                return
+            seen.add(value)
+            add(value.__qualname__)
+            add(value.__code__)
+            add(value.__defaults__)
+            for cell in value.__closure__ or ():
+                add(cell.cell_contents)
+            for name in value.__code__.co_names:
+                if name in value.__globals__:
+                    add(value.__globals__[name])
+        elif hasattr(value, "py_func"):
+            add(value.py_func)
+        else:
+            raise TypeError(f"no stable text for {value!r}")
+
+    try:
+        add(function)
+    except TypeError:
+        return None
+    return digest.hexdigest()
+
+
+class _KernelCache(FunctionCache):
+    """Numba's cache for one function, with trouble on disk treated as a miss."""
+
+    def __init__(self, function, extra_key):
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp(), _kernel_sources(), extra_key
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, sig, target_context):
+        try:
+            found = super().load_overload(sig, target_context)
+        except Exception:  # unreadable or damaged entries are compiled anew
+            found = None
+        if found is None:
+            _announcer.announce()
+        return found
+
+    def save_overload(self, sig, data):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                super().save_overload(sig, data)
+        except Exception:  # disk full, directory gone, permission withdrawn
+            pass
+
+
+@functools.cache
+def _kernel_sources():
+    """A digest of every source file that a kernel may inline from."""
+    digest = hashlib.sha256()
+    root = pathlib.Path(__file__).parent
+    for path in sorted([root.parent / "formulas.py", *root.glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _Announcer:
+    """Says once in a process that compiling has begun, so that nobody wonders."""
+
+    def __init__(self):
+        self.cached = True
+        self.done = bool(os.environ.get("NNMOD_QUIET"))
+
+    def announce(self):
+        if not self.done:
+            self.done = True
+            print("nnmod: compiling kernels for this processor"
+                  + (" (once; later runs load them from the cache)" if self.cached
+                     else " (no cache directory can be written: every process compiles anew)"),
+                  file=sys.stderr, flush=True)
+
+
+_announcer = _Announcer()

@@ -1,0 +1,139 @@
+"""Turn a scalar formula into a compiled loop over whole tensors, and into a sum."""
+import types
+
+import numpy as np
+
+from .. import formulas
+from . import functions  # noqa: F401  teaches Numba the functions that formulas call
+from . import threads
+from .compile import fingerprint, inline, jit
+
+
+def elementwise(formula, reads, writes=1):
+    """``kernel(*inputs, *outputs, *numbers)``: the formula at every element."""
+    return _Loop(formula, reads, writes)
+
+
+def elementwise_sum(formula, reads):
+    """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
+
+    out  (1,)  [out] float64.  The sum is taken in float64, in blocks of a fixed
+    size, so that it does not depend on the number of threads.
+    """
+    return _Sum(formula, reads)
+
+
+class _Loop:
+    """One formula; a compiled loop for each pattern of tensors that are the same.
+
+    A step of an optimizer reads and writes the same tensor.  The loop then names it
+    once: with two names LLVM would guard against overlap and fall back to scalars.
+    """
+
+    def __init__(self, formula, reads, writes):
+        self._formula = formula
+        self._reads = reads
+        self._tensors = reads + writes
+        self._loops = {}
+
+    def __call__(self, *args):
+        count = self._tensors
+        names, flat = [], []
+        for tensor in args[:count]:
+            if not tensor.flags.carray:
+                return self._strided(args)
+            name = 0
+            for other in flat:
+                if other is tensor:
+                    break
+                name += 1
+            else:
+                flat.append(tensor)
+            names.append(name)
+        names = tuple(names)
+        loop = self._loops.get(names)
+        if loop is None:
+            loop = self._loops[names] = self._compile(names, len(args) - count)
+        size = flat[0].size
+        flat = [tensor.ravel() for tensor in flat]
+        if size < 2 * threads.ELEMENTS_PER_THREAD:
+            loop(0, size, *flat, *args[count:])
+        else:
+            threads.run(loop, size, threads.ELEMENTS_PER_THREAD, *flat, *args[count:])
+
+    def _strided(self, args):
+        """The same through dense copies; what is an input and an output stays one."""
+        copies = {id(tensor): np.array(tensor, order="C") for tensor in args[:self._tensors]}
+        self(*[copies[id(tensor)] for tensor in args[:self._tensors]], *args[self._tensors:])
+        for tensor in args[self._reads:self._tensors]:
+            tensor[...] = copies[id(tensor)]
+
+    def _compile(self, names, numbers):
+        reads = ", ".join(f"t{name}[i]" for name in names[:self._reads])
+        writes = ", ".join(f"t{name}[i]" for name in names[self._reads:])
+        tensors = [f"t{name}" for name in range(max(names) + 1)]
+        values = [f"n{k}" for k in range(numbers)]
+        call = ", ".join(filter(None, [reads, *values]))
+        # A loop over a slice from 0 vectorises; one from a variable start does not.
+        # Numbers arrive as float64 and take the tensors' dtype once.
+        lines = [f"def loop(start, stop, {', '.join(tensors + values)}):"]
+        lines += [f"    {t} = {t}[start:stop]" for t in tensors]
+        lines += [f"    {n} = t0.dtype.type({n})" for n in values]
+        lines += ["    for i in range(t0.size):", f"        {writes} = formula({call})"]
+        return _build(self._formula, "\n".join(lines), "".join(map(str, names)))
+
+
+_BLOCK = 4096
+
+
+class _Sum:
+    def __init__(self, formula, reads):
+        self._reads = reads
+        tensors = ", ".join(f"t{k}" for k in range(reads))
+        call = ", ".join(f"t{k}[first + i]" for k in range(reads))
+        self._loop = _build(formula, "\n".join([
+            f"def loop({tensors}, out):",
+            "    total = 0.0",
+            "    for first in range(0, t0.size, block):",
+            "        part = 0.0",
+            "        for i in range(min(block, t0.size - first)):",
+            f"            part += formula({call})",
+            "        total += part",
+            "    out[0] = total",
+        ]), f"sum{reads}")
+
+    def __call__(self, *args):
+        self._loop(*[np.ascontiguousarray(tensor).ravel() for tensor in args[:-1]], args[-1])
+
+
+def _build(formula, source, tag):
+    """Compile *source*, a function that calls ``formula``, as if it stood in formula's file."""
+    code = formula.__code__
+    namespace = {"formula": _compilable(formula), "block": _BLOCK, "__name__": formula.__module__}
+    exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), namespace)
+    loop = namespace["loop"]
+    loop.__qualname__ = loop.__name__ = f"{formula.__name__}_{tag}".replace("<", "").replace(">", "")
+    key = fingerprint(formula)
+    return jit(loop, key) if key else inline(loop)
+
+
+# What functions.py replaces: calls of these are left for Numba to resolve.
+_REPLACED = {formulas.constant, formulas.select, formulas.exp, formulas.expm1, formulas.log,
+             formulas.log1p, formulas.tanh, formulas.sqrt, formulas.fabs}
+
+
+def _compilable(formula):
+    """*formula* as a compiled function, and with it the plain functions that it calls."""
+    if formula in _REPLACED:
+        return formula
+    scope = dict(formula.__globals__)
+    for name in formula.__code__.co_names:
+        if isinstance(scope.get(name), types.FunctionType) and scope[name] not in _REPLACED:
+            scope[name] = _compilable(scope[name])
+    cells = tuple(
+        types.CellType(_compilable(cell.cell_contents))
+        if isinstance(cell.cell_contents, types.FunctionType) else cell
+        for cell in formula.__closure__ or ()
+    ) or None
+    return inline(types.FunctionType(
+        formula.__code__, scope, formula.__name__, formula.__defaults__, cells))

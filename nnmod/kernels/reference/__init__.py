@@ -1,0 +1,14 @@
+"""The reference backend: what every kernel means, in plain NumPy.
+
+The oracle of the compiled backends, the page to learn from, and what runs where
+Numba cannot be.  It allocates temporaries freely; the compiled backends do not.
+
+Conventions of all kernels: arguments are reads, writes, numbers, in that order.
+Tensors marked [out] are write-only: every element is assigned and nothing is read
+first.  Layout is NCHW.  ``kernel``, ``stride``, ``pad`` and ``dilation`` are
+(height, width) pairs.  Arguments are valid: the modules have checked them.
+"""
+from .elementwise import elementwise as elementwise
+from .elementwise import elementwise_sum as elementwise_sum
+from .linear import gemm as gemm
+from .linear import sum_rows as sum_rows

@@ -1,0 +1,53 @@
+"""Apply a scalar formula to whole tensors, in plain NumPy."""
+import numpy as np
+
+from .. import formulas
+
+
+def elementwise(formula, reads, writes=1):
+    """``kernel(*inputs, *outputs, *numbers)``: the formula at every element.
+
+    The library's own formulas are branch-free, so NumPy evaluates them on whole
+    arrays at once.  A formula from elsewhere may branch, so it is called element by
+    element.
+    """
+    if formula.__module__ != formulas.__name__:
+        formula = _each_element(formula, reads, writes)
+
+    def kernel(*args):
+        tensors, numbers = args[:reads + writes], args[reads + writes:]
+        # In the tensors' dtype, as compiled kernels take them.
+        numbers = [tensors[0].dtype.type(number) for number in numbers]
+        with np.errstate(all="ignore"):
+            values = formula(*tensors[:reads], *numbers)
+        if writes == 1:
+            values = values,
+        for target, value in zip(tensors[reads:], values):
+            target[...] = value
+
+    return kernel
+
+
+def elementwise_sum(formula, reads):
+    """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
+
+    out  (1,)  [out] float64; the sum is taken in float64
+    """
+    def kernel(*args):
+        with np.errstate(all="ignore"):
+            args[-1][0] = np.sum(formula(*args[:reads]), dtype=np.float64)
+
+    return kernel
+
+
+def _each_element(formula, reads, writes):
+    def call(*args):
+        dtype = args[0].dtype.type
+        flat = [tensor.ravel() for tensor in args[:reads]]
+        results = np.empty((writes, flat[0].size), dtype)
+        for i in range(flat[0].size):
+            results[:, i] = formula(*[tensor[i] for tensor in flat], *args[reads:])
+        results = results.reshape(writes, *args[0].shape)
+        return results[0] if writes == 1 else tuple(results)
+
+    return call

@@ -1,0 +1,34 @@
+"""Random words from a counter, in plain NumPy: Philox-4x32-10."""
+import numpy as np
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+def philox_words(key, first, count):
+    """*count* random 32-bit words: blocks first, first + 1, ... of stream *key*.
+
+    key, first  ints below 2**64
+    returns     (count,) uint32
+    """
+    block = np.arange(first, first + -(-count // 4), dtype=np.uint64)
+    c0, c1 = block & _LOW, block >> _SHIFT
+    c2 = np.zeros_like(block)
+    c3 = np.zeros_like(block)
+    k0, k1 = key & 0xFFFFFFFF, key >> 32
+    for _ in range(10):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = ((p1 >> _SHIFT) ^ c1 ^ np.uint64(k0), p1 & _LOW,
+                          (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1), p0 & _LOW)
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=1).ravel()[:count].astype(np.uint32)
+
+
+def dropout_mask(mask, key, first, p, value):
+    """mask <- 0 with probability p, else *value*; word i of the stream decides element i.
+
+    mask  any shape  [out]
+    """
+    words = philox_words(key, first, mask.size).reshape(mask.shape)
+    mask[...] = np.where(words < np.uint64(p * 2**32), 0, mask.dtype.type(value))

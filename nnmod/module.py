@@ -1,0 +1,523 @@
+"""Module: the contract that every layer and container keeps."""
+import copy
+import html
+
+import numpy as np
+
+from . import check, kernels, nested, tensor
+
+
+class Stateful:
+    """What modules and criterions share: tensors that are declared, and life with them.
+
+    A class lists the names of its tensors; converting, copying, sharing, clearing and
+    saving are written once, here, from those lists.
+    """
+
+    #: Learned tensors; each ``p`` has a twin ``gradP`` of the same shape and dtype.
+    paramNames = ()
+    #: Tensors learned by other means: converted and saved, but not by gradients.
+    stateNames = ()
+    #: Scratch: dropped by clearState(), type(), clone() and saving.
+    bufferNames = ()
+    #: Children; a container has a list of its own.
+    modules = ()
+
+    _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense")
+
+    def __init__(self):
+        self.output = None
+        self.gradInput = None
+        self._type = "cpu.float32"
+        self._given = self._input = self._gradOutput = self._dense = None
+
+    # -- buffers --------------------------------------------------------------
+
+    def resize(self, name, shape, like=None, dtype=None):
+        """Make attribute *name* a tensor of *shape* and return it; contents undefined.
+
+        The memory is reused if shape and dtype are as before; otherwise it is new, so
+        a reference to the old tensor stays intact.  The dtype is that of *like*
+        unless *dtype* is given.
+        """
+        buffer = getattr(self, name)
+        if dtype is None:
+            dtype = like.dtype
+        if buffer is not None and buffer.shape == shape and buffer.dtype is dtype:
+            return buffer
+        buffer = tensor.resize(buffer, tuple(shape), np.dtype(dtype))
+        setattr(self, name, buffer)
+        return buffer
+
+    def clearState(self):
+        """Drop output, gradInput and every buffer of the tree; returns self.
+
+        The next forward gives the same result as before.
+        """
+        for module in self.listModules():
+            for name in (*module._passBuffers, *module.bufferNames):
+                setattr(module, name, None)
+        return self
+
+    # -- the tree -------------------------------------------------------------
+
+    def listModules(self):
+        """This module and all below it, parents before children."""
+        found = [self]
+        for child in self.modules:
+            found += child.listModules()
+        return found
+
+    def _tensorNames(self):
+        """The names of all declared tensors: parameters, their gradients, state."""
+        return (*self.paramNames, *map(gradient_name, self.paramNames), *self.stateNames)
+
+    # -- type -----------------------------------------------------------------
+
+    def type(self, type=None):
+        """The type as text, such as ``"cpu.float32"``; with an argument, convert to it.
+
+        Converts parameters, their gradients and state of the whole tree, drops
+        buffers, and returns self.  Tensors that were shared stay shared.
+        """
+        if type is None:
+            return self._type
+        name = tensor.type_name(type)
+        converted = {}
+        for module in self.listModules():
+            for key in module._tensorNames():
+                old = getattr(module, key, None)
+                if old is not None:
+                    if id(old) not in converted:
+                        # The old tensor is kept too, so that its id stays its own.
+                        converted[id(old)] = old, tensor.convert(old, name)
+                    setattr(module, key, converted[id(old)][1])
+            module._type = name
+        return self.clearState()
+
+    def float(self):
+        """Convert to float32; returns self."""
+        return self.type("cpu.float32")
+
+    def double(self):
+        """Convert to float64; returns self."""
+        return self.type("cpu.float64")
+
+    def cuda(self):
+        """Convert to the GPU.  Raises RuntimeError: this version has no CUDA kernels."""
+        return self.type("cuda.float32")
+
+    def cpu(self):
+        """Bring the module to the CPU; returns self."""
+        return self.type("cpu." + self._type.partition(".")[2])
+
+    # -- copies ---------------------------------------------------------------
+
+    def clone(self, *shared):
+        """A deep copy without buffers, except that the tensors named in *shared* are shared.
+
+        ``m.clone("weight", "bias", "gradWeight", "gradBias")`` gives a module that
+        learns together with m.
+        """
+        memo = {}
+        known = set()
+        for module in self.listModules():
+            known.update(module._tensorNames())
+            for name in shared:
+                value = getattr(module, name, None)
+                if tensor.is_tensor(value):
+                    memo[id(value)] = value
+        for name in shared:
+            if name not in known:
+                raise ValueError(f"{self!r} has no tensor named {name!r} to share")
+        return copy.deepcopy(self, memo)
+
+    def __getstate__(self):
+        """Everything but buffers: what is copied and saved."""
+        state = dict(vars(self))
+        for name in (*self._passBuffers, *self.bufferNames):
+            state[name] = None
+        state.pop("_flat", None)
+        return state
+
+    # -- text -----------------------------------------------------------------
+
+    def describe(self):
+        """What stands between the brackets of repr; a subclass writes only this."""
+        return ""
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.describe()})"
+
+    def _repr_html_(self):
+        return f"<code>{html.escape(repr(self))}</code>"
+
+
+class Module(Stateful):
+    """The base of every layer: three verbs, stateful buffers, explicit backward.
+
+    A subclass writes ``updateOutput``, ``updateGradInput`` and, if it has
+    parameters, ``accGradParameters``, and names its tensors in ``paramNames``,
+    ``stateNames`` and ``bufferNames``.  Source: Torch7's nn.Module.
+
+    Shapes
+    ------
+    input   whatever the subclass takes: a tensor, or a table (a list) of them
+    output  whatever it returns
+    """
+
+    paramNames = ("weight", "bias")
+    #: What backward reads, a subset of {"input", "output"}.
+    backwardNeeds = frozenset({"input", "output"})
+    #: Whether forward overwrites its input, and backward its gradOutput.
+    inplace = False
+    #: Whether the output may be a view of the input.
+    sharesInput = False
+    #: False until sizes that were left out are inferred at the first forward.
+    sizesKnown = True
+    #: False on a first layer skips the work of updateGradInput.
+    needsGradInput = True
+
+    def __init__(self):
+        super().__init__()
+        self.train = True
+
+    # -- the verbs ------------------------------------------------------------
+
+    def updateOutput(self, input):
+        """Compute and return ``self.output``."""
+        raise NotImplementedError(f"{type(self).__name__} must define updateOutput(input)")
+
+    def updateGradInput(self, input, gradOutput):
+        """Compute and return ``self.gradInput``, the gradient of the loss by the input."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define updateGradInput(input, gradOutput)")
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """Add ``scale`` times the gradient of the loss to each ``gradP``."""
+
+    # -- the entry points -----------------------------------------------------
+
+    def forward(self, input):
+        """Run the module and return its output.
+
+        The tensor returned belongs to the module: the next forward of the same
+        shape overwrites it.  Copy it to keep it.
+        """
+        if input.__class__ is np.ndarray and input.flags.carray:
+            self._given = self._input = input
+        else:
+            input = self.takeInput(input)
+        return self.updateOutput(input)
+
+    def __call__(self, input):
+        """The same as forward."""
+        return self.forward(input)
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """Gradient by the input, returned; *scale* times those by the parameters, added.
+
+        Needs a forward with the same input before it, and a gradOutput like the
+        output; both are checked before anything is written.
+        """
+        self._checkBackward(input, gradOutput)
+        if self.needsGradInput:
+            self.updateGradInput(self._input, self._gradOutput)
+        else:
+            self.gradInput = None
+        self.accGradParameters(self._input, self._gradOutput, scale)
+        return self.gradInput
+
+    # -- what the entry points and the verbs check -----------------------------
+
+    def takeInput(self, input):
+        """Note *input* as what this pass works on; return it in a form kernels can use.
+
+        That is *input* itself if it is C-contiguous, aligned and writable, else a
+        copy of it in a buffer.
+        """
+        if input is self._input and input.__class__ is not list:
+            return input
+        self._given = input
+        if input.__class__ is np.ndarray and input.flags.carray:
+            self._input = input
+        else:
+            self._input = self._usable("input", input)
+        return self._input
+
+    def takeGradOutput(self, input, gradOutput):
+        """Check the arguments of a backward verb; return both in a form kernels can use.
+
+        A room's ``updateGradInput`` and ``accGradParameters`` start with this, so that
+        they are safe to call by hand; after ``backward`` it costs two comparisons.
+        """
+        if input is not self._input or gradOutput is not self._gradOutput:
+            self._checkBackward(input, gradOutput, sameInput=False)
+        return self._input, self._gradOutput
+
+    def _checkBackward(self, input, gradOutput, sameInput=True):
+        if self.output is None:
+            raise RuntimeError("backward before forward: call forward(input) first")
+        if input is not self._given:
+            if self._given is None:  # a module of the user's whose updateOutput was called directly
+                self.takeInput(input)
+            elif input is not self._input and not tensor.same_memory(input, self._given):
+                if sameInput and not tensor.equal(input, self._given):
+                    raise RuntimeError(
+                        "backward needs the input of the last forward: that was "
+                        f"{tensor.describe(self._given)}, this is {tensor.describe(input)}"
+                        + (" with other values" if _alike(input, self._given) else "")
+                        + "; call forward with this input first"
+                    )
+                check.same_shape("input", input, "the last forward's input", self._given)
+                if not sameInput:
+                    self._input = self._usable("input", input)
+                    self._given = input
+        output = self.output
+        if (gradOutput.__class__ is np.ndarray and output.__class__ is np.ndarray
+                and gradOutput.shape == output.shape and gradOutput.dtype is output.dtype
+                and gradOutput.flags.carray):
+            self._gradOutput = gradOutput
+            return
+        check.same_shape("gradOutput", gradOutput, "output", output)
+        self._gradOutput = self._usable("gradOutput", gradOutput)
+
+    def _usable(self, name, value):
+        """*value* with every tensor dense; copies live in buffers of this module."""
+        if self._dense is None:
+            self._dense = {}
+        usable = tensor.dense(value, self._dense.get(name))
+        if usable is not value:
+            self._dense[name] = usable
+        return usable
+
+    # -- parameters -----------------------------------------------------------
+
+    def parameters(self):
+        """Two lists: the parameters of the tree and their gradients, in the same order.
+
+        A pair that several modules share stands in the lists once.  Raises
+        RuntimeError while sizes that were left out are unknown.
+        """
+        params, grads, seen = [], [], set()
+        for module in self.listModules():
+            if not module.sizesKnown:
+                raise RuntimeError(
+                    f"{module!r} does not know its sizes yet: run forward once, "
+                    "or give the size when you make it"
+                )
+            for name in module.paramNames:
+                param = getattr(module, name, None)
+                if param is None:
+                    continue
+                grad = getattr(module, gradient_name(name))
+                if (id(param), id(grad)) not in seen:
+                    seen.add((id(param), id(grad)))
+                    params.append(param)
+                    grads.append(grad)
+        return params, grads
+
+    def zeroGradParameters(self):
+        """Set the gradients of all parameters to 0."""
+        for grad in self.parameters()[1]:
+            tensor.fill(grad, 0)
+
+    def updateParameters(self, learningRate):
+        """A step of gradient descent: ``p -= learningRate * g``, once for each pair."""
+        for param, grad in zip(*self.parameters()):
+            _add_scaled(grad, param, param, -learningRate)
+
+    def accUpdateGradParameters(self, input, gradOutput, lr):
+        """``p -= lr * dP`` for every parameter; the gradients are left as they were."""
+        self._updateDirectly(lr, lambda: self.accGradParameters(input, gradOutput, 1.0))
+
+    def backwardUpdate(self, input, gradOutput, lr):
+        """backward and updateParameters in one, without touching the gradients."""
+        self._updateDirectly(lr, lambda: self.backward(input, gradOutput, 1.0))
+        return self.gradInput
+
+    def _updateDirectly(self, lr, accumulate):
+        params, grads = self.parameters()
+        saved = [np.copy(grad) for grad in grads]
+        try:
+            for grad in grads:
+                tensor.fill(grad, 0)
+            accumulate()
+            for param, grad in zip(params, grads):
+                _add_scaled(grad, param, param, -lr)
+        finally:
+            for grad, before in zip(grads, saved):
+                tensor.copy(before, grad)
+
+    def reset(self, stdv=None):
+        """Draw the parameters of the tree anew, in place; returns self.
+
+        The default draws from U(-b, b) with each class's own b, the square root of
+        its fan-in; *stdv* asks for a uniform distribution of that standard deviation.
+        """
+        for child in self.modules:
+            child.reset(stdv)
+        return self
+
+    def getParameters(self):
+        """All parameters, and all gradients, as two flat tensors: ``(flat, gradFlat)``.
+
+        Afterwards every parameter is a view into *flat*, so that an optimizer works on
+        one vector.  Asked again, it returns the same two tensors until structure or
+        type changes.  For a part of a network that is flat already, they are slices
+        of the whole's.  Raises ValueError if a parameter is shared but its
+        gradient is not.
+        """
+        params, grads = self.parameters()
+        if not (len({id(p) for p in params}) == len(params) == len({id(g) for g in grads})):
+            raise ValueError(
+                "a parameter is shared but its gradient is not (or the reverse): share both, "
+                'as clone("weight", "gradWeight") does'
+            )
+        views, flat = self.__dict__.get("_flat", ((), None))
+        current = params + grads
+        if flat is not None and len(views) == len(current) and all(map(_is, views, current)):
+            return flat
+        flat = _flat_slice(params), _flat_slice(grads)
+        if flat[0] is None or flat[1] is None:
+            moved = {}
+            flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
+            for module in self.listModules():
+                for name in module._tensorNames():
+                    value = getattr(module, name, None)
+                    if id(value) in moved:
+                        setattr(module, name, moved[id(value)])
+            params, grads = self.parameters()
+        self._flat = params + grads, flat
+        return flat
+
+    def share(self, other, *names):
+        """Bind the tensors *names* of this tree to those of *other*, child by child.
+
+        Both trees must have the same structure; nothing is bound unless all fits.
+        Returns self.
+        """
+        mine, theirs = self.listModules(), other.listModules()
+        if [type(m) for m in mine] != [type(m) for m in theirs]:
+            raise ValueError(f"share needs two trees of the same structure, got {self!r} and {other!r}")
+        bindings = []
+        for module, source in zip(mine, theirs):
+            for name in names:
+                value, wanted = getattr(module, name, None), getattr(source, name, None)
+                if (value is None) != (wanted is None) or (
+                        value is not None and (value.shape, value.dtype) != (wanted.shape, wanted.dtype)):
+                    raise ValueError(
+                        f"cannot share {name!r} of {module!r}: it is {tensor.describe(value)} here and "
+                        f"{tensor.describe(wanted)} there"
+                    )
+                if value is not None:
+                    bindings.append((module, name, wanted))
+        if not bindings:
+            raise ValueError(f"{self!r} has no tensor named {' or '.join(map(repr, names))} to share")
+        for module, name, wanted in bindings:
+            setattr(module, name, wanted)
+        return self
+
+    # -- training and evaluation ------------------------------------------------
+
+    def training(self):
+        """Put the tree in training mode; returns self."""
+        for module in self.listModules():
+            module.train = True
+        return self
+
+    def evaluate(self):
+        """Put the tree in evaluation mode; returns self."""
+        for module in self.listModules():
+            module.train = False
+        return self
+
+    # -- walking the tree -------------------------------------------------------
+
+    def apply(self, function):
+        """Call *function* on every module of the tree, parents first; returns self."""
+        for module in self.listModules():
+            function(module)
+        return self
+
+    def replace(self, function):
+        """*function*(self), whose children are replaced in the same way; returns it."""
+        out = function(self)
+        if out.modules:
+            out._replaceChildren([child.replace(function) for child in out.modules])
+        return out
+
+    def findModules(self, cls):
+        """All modules of class *cls*, and the container of each: ``(modules, containers)``."""
+        found, containers = [], []
+
+        def walk(module, container):
+            if isinstance(module, cls):
+                found.append(module)
+                containers.append(container)
+            for child in module.modules:
+                walk(child, module)
+
+        walk(self, self)
+        return found, containers
+
+    def namedModules(self, prefix=""):
+        """Pairs of path and module, parents first: ``("Sequential[1] > Linear", m)``."""
+        here = prefix + type(self).__name__
+        yield here, self
+        for index, child in enumerate(self.modules):
+            yield from child.namedModules(f"{here}[{index}] > ")
+
+
+def gradient_name(name):
+    """The attribute that holds the gradient of parameter *name*.
+
+    >>> gradient_name("weight")
+    'gradWeight'
+    """
+    return "grad" + name[0].upper() + name[1:]
+
+
+_add_scaled = kernels.elementwise(kernels.formulas.add_scaled)
+
+
+def _is(a, b):
+    return a is b
+
+
+def _alike(value, other):
+    return tensor.describe(value) == tensor.describe(other)
+
+
+def _flatten(tensors, moved, type_name):
+    """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
+    dtype = tensors[0].dtype if tensors else tensor.dtype_of(type_name)
+    flat = tensor.empty((sum(t.size for t in tensors),), dtype)
+    start = 0
+    for old in tensors:
+        if old.dtype != dtype:
+            raise TypeError(f"parameters must share one dtype, got {dtype.name} and {old.dtype.name}; "
+                            "convert the network with .float() or .double()")
+        view = flat[start:start + old.size].reshape(old.shape)
+        tensor.copy(old, view)
+        moved[id(old)] = view
+        start += old.size
+    return flat
+
+
+def _flat_slice(tensors):
+    """The slice of one vector that *tensors* are consecutive views of, or None."""
+    base = tensors[0].base if tensors else None
+    if base is None or base.ndim != 1 or not base.flags.carray or base.dtype != tensors[0].dtype:
+        return None
+    start = position = _address(tensors[0])
+    for view in tensors:
+        if view.base is not base or _address(view) != position:
+            return None
+        position += view.nbytes
+    first = (start - _address(base)) // base.itemsize
+    return base[first:first + (position - start) // base.itemsize]
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
