@@ -1,14 +1,16 @@
 """What must hold, in words: every check says what was expected and what came."""
+import importlib
+
 import numpy as np
 
 from . import nested, tensor
 from .errors import ShapeError
 
 
-def is_tensor(name, value):
-    """Check that *value* is a tensor."""
+def is_tensor(name, value, dtype="np.float32"):
+    """Check that *value* is a tensor; *dtype* is what a message proposes."""
     if not isinstance(value, np.ndarray):
-        hint = "; use np.asarray(..., np.float32)" if isinstance(value, (list, tuple, int, float)) else ""
+        hint = f"; use np.asarray(..., {dtype})" if isinstance(value, (list, tuple, int, float)) else ""
         raise TypeError(f"{name} must be a tensor (numpy.ndarray), got {type(value).__name__}{hint}")
 
 
@@ -160,23 +162,39 @@ def class_targets(target, count, n_classes, ignore=None):
     """
     if is_int(target):
         target = np.asarray([target], np.int64)
-    is_tensor("target", target)
+    is_tensor("target", target, "np.int64")
     if target.ndim == 0:
         target = target[None]
     if target.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
         raise TypeError(f"target must hold class numbers of int32 or int64, got {target.dtype.name}")
     if target.shape != (count,):
         raise ShapeError(f"target must have shape ({count},), one class for each row, got {target.shape}")
-    wrong = (target < 0) | (target >= n_classes)
-    if ignore is not None:
-        wrong &= target != ignore
-    if wrong.any():
+    if count and (target.min() < 0 or target.max() >= n_classes):
+        wrong = (target < 0) | (target >= n_classes)
+        if ignore is not None:
+            wrong &= target != ignore
+        if not wrong.any():
+            return target
         index = int(wrong.argmax())
         raise IndexError(
             f"target[{index}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
             "(nnmod counts from 0; Torch7 files are converted on load)"
         )
     return target
+
+
+def package(name, extra, purpose):
+    """Import and return the package *name*, which only *purpose* needs.
+
+    >>> package("no_such_package", "plot", "drawing")
+    Traceback (most recent call last):
+    ImportError: drawing needs the package no_such_package: pip install nnmod[plot]
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs the package {name.partition('.')[0]}: "
+                          f"pip install nnmod[{extra}]") from error
 
 
 def show(dims):

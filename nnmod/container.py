@@ -161,6 +161,11 @@ class Sequential(Container):
     Without modules it is the identity.  ``net[1:3]`` is a Sequential of the same
     modules.  Source: Torch7's nn.Sequential.
 
+    Parameters
+    ----------
+    *modules : Module
+        The modules, first to last.
+
     Shapes
     ------
     input   what the first module takes

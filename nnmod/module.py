@@ -236,7 +236,8 @@ class Module(Stateful):
         That is *input* itself if it is C-contiguous, aligned and writable, else a
         copy of it in a buffer.
         """
-        if input is self._input and input.__class__ is not list:
+        # A table that was taken before may hold other tensors now, unless it is our copy.
+        if input is self._input and (input.__class__ is not list or input is not self._given):
             return input
         self._given = input
         if input.__class__ is np.ndarray and input.flags.carray:

@@ -8,6 +8,7 @@ The reference backend is the oracle of the others and the page to learn from.
 It takes over by itself where Numba is not installed, and on request with the
 environment variable ``NNMOD_KERNELS=reference``.
 """
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -76,9 +77,36 @@ def elementwise(formula, outputs=1):
     return _Elementwise(formula, outputs)
 
 
+def elementwise_sum(formula):
+    """A kernel that sums a scalar *formula* over all elements, on every backend.
+
+    Returns ``kernel(*inputs) -> float``.  The sum is taken in float64 and does not
+    depend on the number of threads.
+
+    >>> from nnmod.kernels import formulas
+    >>> elementwise_sum(formulas.squared_error)(np.array([1.0, 2.0]), np.zeros(2))
+    5.0
+    """
+    return _ElementwiseSum(formula)
+
+
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
+
+
+@contextlib.contextmanager
+def use_backend(backend):
+    """Serve CPU tensors from *backend*, a module such as ``kernels.reference``, for a while.
+
+    For tests and comparisons; it holds for all threads of the process.
+    """
+    global _cpu_backend
+    before, _cpu_backend = _cpu_backend, backend
+    try:
+        yield backend
+    finally:
+        _cpu_backend = before
 
 
 class _Elementwise:
@@ -126,6 +154,33 @@ class _Elementwise:
 
     def __reduce__(self):
         return _Elementwise, (self.formula, self.outputs)
+
+
+class _ElementwiseSum:
+    """A formula to be summed, with its compiled kernel for each backend."""
+
+    def __init__(self, formula):
+        self.formula = formula
+        self._compiled = {}
+
+    def __call__(self, *tensors):
+        for tensor in tensors:
+            if tensor.shape != tensors[0].shape:
+                raise ValueError(f"{self!r}: tensors must have one shape, got "
+                                 f"{tensors[0].shape} and {tensor.shape}")
+        backend = of(*tensors)
+        if backend not in self._compiled:
+            self._compiled[backend] = backend.elementwise_sum(self.formula, len(tensors))
+        kernel = self._compiled[backend]
+        out = np.empty(1)  # not kept: two Python threads may be here at once
+        kernel(*tensors, out)
+        return float(out[0])
+
+    def __repr__(self):
+        return f"elementwise_sum({self.formula.__name__})"
+
+    def __reduce__(self):
+        return _ElementwiseSum, (self.formula,)
 
 
 def _load_cpu_backend():

@@ -13,7 +13,7 @@ import types
 import warnings
 
 import numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
 #: vectorise; nothing that assumes away NaN or Inf.
@@ -30,7 +30,7 @@ def jit(function, extra_key=""):
     try:
         kernel._cache = _KernelCache(function, extra_key)
     except Exception:  # no directory that can be written, or a function without a file
-        _announcer.cached = False
+        kernel._cache = _NoCache()
     return kernel
 
 
@@ -85,6 +85,13 @@ def fingerprint(function):
     return digest.hexdigest()
 
 
+class _NoCache(NullCache):
+    """In the place of a cache where none can be had."""
+
+    def load_overload(self, sig, target_context):
+        _announcer.announce("no cache can be written for them: every process compiles anew")
+
+
 class _KernelCache(FunctionCache):
     """Numba's cache for one function, with trouble on disk treated as a miss."""
 
@@ -99,7 +106,7 @@ class _KernelCache(FunctionCache):
         except Exception:  # unreadable or damaged entries are compiled anew
             found = None
         if found is None:
-            _announcer.announce()
+            _announcer.announce("once; later runs load them from the cache")
         return found
 
     def save_overload(self, sig, data):
@@ -125,16 +132,12 @@ class _Announcer:
     """Says once in a process that compiling has begun, so that nobody wonders."""
 
     def __init__(self):
-        self.cached = True
         self.done = bool(os.environ.get("NNMOD_QUIET"))
 
-    def announce(self):
+    def announce(self, hint):
         if not self.done:
             self.done = True
-            print("nnmod: compiling kernels for this processor"
-                  + (" (once; later runs load them from the cache)" if self.cached
-                     else " (no cache directory can be written: every process compiles anew)"),
-                  file=sys.stderr, flush=True)
+            print(f"nnmod: compiling kernels for this processor ({hint})", file=sys.stderr, flush=True)
 
 
 _announcer = _Announcer()

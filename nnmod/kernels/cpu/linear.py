@@ -19,7 +19,7 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
     if bias is None:
-        bias = _no_bias(c)
+        bias = empty_vector(c)
     blocks = (M + _ROWS - 1) // _ROWS
     if M * N * K < 2 * threads.FLOPS_PER_THREAD:
         _gemm(0, blocks, a, b, c, alpha, beta, trans_a, trans_b, bias)
@@ -40,8 +40,8 @@ def sum_rows(x, row, scale=1.0):
 _empty = {}
 
 
-def _no_bias(like):
-    """An empty vector: one signature then serves with and without a bias."""
+def empty_vector(like):
+    """An empty vector of that dtype: stands for None, so that one signature serves both."""
     found = _empty.get(like.dtype)
     if found is None:
         found = _empty[like.dtype] = np.empty(0, like.dtype)

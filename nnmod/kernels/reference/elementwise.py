@@ -7,6 +7,8 @@ from .. import formulas
 def elementwise(formula, reads, writes=1):
     """``kernel(*inputs, *outputs, *numbers)``: the formula at every element.
 
+    reads and writes count the input and the output tensors.
+
     The library's own formulas are branch-free, so NumPy evaluates them on whole
     arrays at once.  A formula from elsewhere may branch, so it is called element by
     element.
@@ -31,6 +33,7 @@ def elementwise(formula, reads, writes=1):
 def elementwise_sum(formula, reads):
     """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
 
+    reads counts the inputs
     out  (1,)  [out] float64; the sum is taken in float64
     """
     def kernel(*args):

@@ -9,6 +9,8 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     b     (K, N), or (N, K) with trans_b
     c     (M, N)  [out], and read first unless beta is 0
     bias  (N,) or None; added to every row
+
+    alpha and beta are numbers, trans_a and trans_b True or False.
     """
     a = a.T if trans_a else a
     b = b.T if trans_b else b

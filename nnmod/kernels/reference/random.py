@@ -28,7 +28,10 @@ def philox_words(key, first, count):
 def dropout_mask(mask, key, first, p, value):
     """mask <- 0 with probability p, else *value*; word i of the stream decides element i.
 
-    mask  any shape  [out]
+    mask   any shape  [out]
+    key    the stream, and first, the block of four words it starts from: below 2**64
+    p      within 0 <= p < 1
+    value  of the elements that are kept
     """
     words = philox_words(key, first, mask.size).reshape(mask.shape)
     mask[...] = np.where(words < np.uint64(p * 2**32), 0, mask.dtype.type(value))

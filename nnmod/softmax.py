@@ -1,0 +1,87 @@
+"""Softmax and its logarithm: SoftMax, LogSoftMax."""
+from . import check, kernels
+from .errors import ShapeError
+from .module import Module
+
+
+class _OverClasses(Module):
+    """What both share: which dimension holds the classes."""
+
+    paramNames = ()
+    backwardNeeds = frozenset({"output"})
+
+    def _forward(self, input):
+        input = self.takeInput(input)
+        N, C, S = self._columns(input)
+        K = kernels.of(input)
+        output = self.resize("output", input.shape, like=input)
+        return K, input.reshape(N, C, S), output.reshape(N, C, S)
+
+    def _backward(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        shape = self._columns(input)
+        K = kernels.of(self.output, gradOutput)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        return K, self.output.reshape(shape), gradOutput.reshape(shape), gradInput.reshape(shape)
+
+    @staticmethod
+    def _columns(input):
+        """(N, C, S): a batch of S columns of C classes."""
+        check.is_tensor("input", input)
+        shape = input.shape
+        if not 1 <= len(shape) <= 4:
+            raise ShapeError(f"input must have shape (C,), (N, C), (C, H, W) or (N, C, H, W), got {shape}")
+        if len(shape) % 2:
+            shape = (1, *shape)
+        N, C = shape[:2]
+        if C == 0:
+            raise ShapeError(f"input must have at least one class, got shape {input.shape}")
+        return N, C, 1 if len(shape) == 2 else shape[2] * shape[3]
+
+
+class SoftMax(_OverClasses):
+    """``y = exp(x) / sum(exp(x))`` over the classes: positive, and the sum is 1.
+
+    Shapes
+    ------
+    input   (N, C) or (C,); (N, C, H, W) or (C, H, W) at every pixel
+    output  the same as input
+
+    Source: Torch7's nn.SoftMax.
+
+    >>> import numpy as np
+    >>> SoftMax().forward(np.zeros(4, np.float32))
+    array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+    """
+
+    def updateOutput(self, input):
+        K, x, y = self._forward(input)
+        K.softmax_update_output(x, y)
+        return self.output
+
+    def updateGradInput(self, input, gradOutput):
+        K, y, dy, dx = self._backward(input, gradOutput)
+        K.softmax_update_grad_input(y, dy, dx)
+        return self.gradInput
+
+
+class LogSoftMax(_OverClasses):
+    """``y = x - log(sum(exp(x)))`` over the classes: the logarithm of SoftMax, without overflow.
+
+    Shapes
+    ------
+    input   (N, C) or (C,); (N, C, H, W) or (C, H, W) at every pixel
+    output  the same as input
+
+    Source: Torch7's nn.LogSoftMax.
+    """
+
+    def updateOutput(self, input):
+        K, x, y = self._forward(input)
+        K.log_softmax_update_output(x, y)
+        return self.output
+
+    def updateGradInput(self, input, gradOutput):
+        K, y, dy, dx = self._backward(input, gradOutput)
+        K.log_softmax_update_grad_input(y, dy, dx)
+        return self.gradInput

@@ -1,0 +1,634 @@
+"""Does a module keep its promises?  The library's own checks, for your modules too.
+
+:func:`check_module` runs every check on one module, :func:`check_criterion` on a
+loss.  Each check raises AssertionError with words that name the module, the tensor and
+the place.  Gradients are compared with central finite differences in float64.
+
+>>> import numpy as np, nnmod
+>>> check_module(lambda: nnmod.Linear(3, 2), np.random.default_rng(0).normal(size=(4, 3)))
+"""
+import copy
+import pickle
+import tracemalloc
+
+import numpy as np
+
+from . import kernels, nested, random, tensor
+from .container import Sequential
+from .errors import ShapeError
+from .module import gradient_name
+from .reshape import Identity
+
+
+def check_module(make, input):
+    """Run every check of this module on the modules that *make* makes.
+
+    Parameters
+    ----------
+    make : function
+        Returns a new module; it is called once for each check.
+    input : tensor or table
+        One input, of float64; keep it away from kinks (the corner of a ReLU) and ties.
+    """
+    for check in MODULE_CHECKS:
+        check(make, input)
+
+
+def check_criterion(make, input, target):
+    """Run every check on the criterions that *make* makes, with one input and target."""
+    for check in CRITERION_CHECKS:
+        check(make, input, target)
+
+
+# -- gradients --------------------------------------------------------------------
+
+def check_gradients(module, input, eps=1e-6, rtol=1e-6, atol=1e-8, scale=1.5):
+    """backward is the derivative of forward, by the input and by every parameter.
+
+    Works on a float64 clone; *module* is not touched.  gradOutput is random (ones hide
+    faults of normalisation layers), gradients start from noise, so that assigning
+    where adding is due shows, and *scale* is not 1.  Random modules are run from one
+    state of the generator.
+    """
+    module = _double(module)
+    input = _copy(input)
+    rng = np.random.default_rng(0)
+    state = random.get_state()
+
+    def forward():
+        random.set_state(state)
+        if module.inplace:
+            return module.forward(_copy(input))
+        return module.forward(input)
+
+    gradOutput = nested.map(lambda y: rng.standard_normal(y.shape), forward())
+
+    def loss():
+        return sum(float(np.vdot(y, dy)) for y, dy in
+                   zip(nested.leaves(forward()), nested.leaves(gradOutput)))
+
+    # A training pass may move running statistics; every pass starts from the same.
+    keeper = _StateKeeper(module)
+    params, grads = module.parameters()
+    for grad in grads:
+        grad[...] = rng.standard_normal(grad.shape)
+    before = [grad.copy() for grad in grads]
+    keeper.restore()
+    random.set_state(state)
+    given = _copy(input) if module.inplace else input
+    module.forward(given)
+    module.backward(given, _copy(gradOutput), scale)
+    accumulated = [grad.copy() for grad in grads]
+    gradInput = _copy(module.gradInput)
+
+    if gradInput is not None:
+        for index, (x, dx) in enumerate(zip(nested.leaves(input), nested.leaves(gradInput))):
+            if dx is not None and x.dtype.kind == "f":
+                name = "gradInput" if tensor.is_tensor(input) else f"gradInput, tensor {index},"
+                _compare(module, name, dx, _numeric(x, loss, eps, keeper), rtol, atol)
+    for name, param, start, actual in zip(_gradient_names(module), params, before, accumulated):
+        _compare(module, name, actual, start + scale * _numeric(param, loss, eps, keeper), rtol, atol)
+
+
+def check_criterion_gradients(make, input, target, eps=1e-6, rtol=1e-6, atol=1e-8):
+    """A criterion's backward is the derivative of its forward."""
+    criterion = _double(make())
+    input = _copy(input)
+    criterion.forward(input, target)
+    actual = criterion.backward(input, target).copy()
+    _compare(criterion, "gradInput", actual,
+             _numeric(input, lambda: criterion.forward(input, target), eps), rtol, atol)
+
+
+def _numeric(variable, loss, eps, keeper=None):
+    """The gradient of loss() by *variable*, by central differences."""
+    gradient = np.empty_like(variable)
+    for index in np.ndindex(variable.shape):
+        saved = variable[index]
+        values = []
+        for shifted in (saved + eps, saved - eps):
+            if keeper is not None:
+                keeper.restore()
+            variable[index] = shifted
+            values.append(loss())
+        variable[index] = saved
+        gradient[index] = (values[0] - values[1]) / (2 * eps)
+    return gradient
+
+
+def _compare(module, name, actual, expected, rtol, atol):
+    assert actual.shape == expected.shape, (
+        f"{module!r}: {name} has shape {actual.shape}, not {expected.shape}")
+    if not actual.size:
+        return
+    with np.errstate(invalid="ignore"):
+        error = np.abs(actual - expected) - rtol * np.abs(expected)
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
+    assert error[worst] <= atol, (
+        f"{module!r}: {name} is wrong, worst at {tuple(map(int, worst))}: "
+        f"backward {actual[worst]:.9g}, finite difference {expected[worst]:.9g}")
+
+
+class _StateKeeper:
+    """The running statistics of a tree, to go back to."""
+
+    def __init__(self, module):
+        self._saved = [(m, name, getattr(m, name).copy())
+                       for m in module.listModules() for name in m.stateNames
+                       if getattr(m, name, None) is not None]
+
+    def restore(self):
+        for module, name, value in self._saved:
+            getattr(module, name)[...] = value
+
+
+# -- promises of a pass ----------------------------------------------------------------
+
+def check_gradients_of(make, input):
+    """The gradients are right (see :func:`check_gradients`)."""
+    check_gradients(make(), input)
+
+
+def check_accumulation(make, input):
+    """Two backwards add up; zeroGradParameters starts anew; scale 0 adds nothing."""
+    module, run = _runner(make, input)
+    if not module.parameters()[1]:
+        return
+    module.zeroGradParameters()
+    run()
+    once = _copy(module.parameters()[1])
+    run()
+    _equal(module, "gradients after two backwards", _copy(module.parameters()[1]),
+           [2 * grad for grad in once], 1e-9)
+    module.zeroGradParameters()
+    for grad in module.parameters()[1]:
+        assert not grad.any(), f"{module!r}: zeroGradParameters left a gradient"
+    run(scale=0.0)
+    for grad in module.parameters()[1]:
+        assert not grad.any(), f"{module!r}: backward with scale 0 changed a gradient"
+
+
+def check_buffers(make, input):
+    """Buffers are reused and never read before they are written: full of NaN, same result."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    owned = [m for m in module.listModules()]
+    for m in owned:
+        for name in ("output", "gradInput", *m.bufferNames):
+            for buffer in nested.leaves(getattr(m, name)):
+                if tensor.is_tensor(buffer) and buffer.dtype.kind == "f" and not _is_given(buffer, run.given):
+                    buffer.fill(np.nan)
+    _equal(module, "results from poisoned buffers", run(), expected)
+
+
+def check_arguments_untouched(make, input):
+    """No pass writes to its input, its gradOutput or a parameter (in-place modules aside)."""
+    module, run = _runner(make, input)
+    if any(m.inplace for m in module.listModules()):
+        return
+    params = _copy(module.parameters()[0])
+    run()
+    _equal(module, "the input after a pass", run.given, run.input)
+    _equal(module, "gradOutput after a pass", run.gradOutput, run.savedGradOutput)
+    _equal(module, "the parameters after a pass", module.parameters()[0], params)
+
+
+def check_strided(make, input):
+    """Strided and read-only arguments give the same results, to the bit."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    _equal(module, "results from strided arguments", run(arrange=_strided), expected)
+    _equal(module, "results from read-only arguments", run(arrange=_read_only), expected)
+
+
+def check_steady_state(make, input):
+    """After the first step of a shape, a training step allocates no tensor.
+
+    Counted by nnmod's own counter and, for compiled kernels, by NumPy's: a step may
+    not hold more than a few hundred bytes of array memory that was not there before.
+    """
+    module, run = _runner(make, input)
+    given, gradOutput = _copy(input), run.gradOutput
+
+    def step():
+        module.zeroGradParameters()
+        module.forward(given)
+        module.backward(given, gradOutput)
+
+    for _ in range(3):
+        step()
+    count = tensor.allocations
+    step()
+    assert tensor.allocations == count, (
+        f"{module!r} allocates {tensor.allocations - count} tensors in each step of a steady state")
+    if kernels.backend_name() == "reference":
+        return  # NumPy expressions make temporaries
+    domain = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+    tracemalloc.start()
+    try:
+        step()
+        before = tracemalloc.take_snapshot().filter_traces([domain])
+        tracemalloc.reset_peak()
+        step()
+        after = tracemalloc.take_snapshot().filter_traces([domain])
+    finally:
+        tracemalloc.stop()
+    grown = sum(t.size for t in after.traces) - sum(t.size for t in before.traces)
+    assert grown <= 256, f"{module!r} leaves {grown} bytes of new arrays behind in each step"
+
+
+def check_new_shape(make, input):
+    """A pass of another shape leaves the tensors of the last one intact."""
+    module, run = _runner(make, input)
+    if any(x.ndim == 0 or x.shape[0] < 2 for x in nested.leaves(input)) or module.inplace:
+        return
+    first = run.forward()
+    kept = _copy(first)
+    smaller = nested.map(lambda x: x[:-1].copy(), input)
+    try:
+        second = module.forward(smaller)
+    except ShapeError:
+        return  # the first dimension is not free in this module
+    shapes = nested.map(lambda y: y.shape, first), nested.map(lambda y: y.shape, second)
+    if shapes[0] != shapes[1] and not module.sharesInput:
+        _equal(module, "an output kept over a forward of another shape", first, kept)
+
+
+def check_nan(make, input):
+    """An input of NaN gives an output of NaN, and NaN in gradOutput arrives in gradInput."""
+    module, run = _runner(make, input)
+    poison = nested.map(lambda x: np.full_like(x, np.nan) if x.dtype.kind == "f" else x, input)
+    output = module.forward(poison)
+    for y in nested.leaves(output):
+        assert np.isnan(y).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
+    run.forward()
+    gradInput = module.backward(run.given, nested.map(lambda dy: np.full_like(dy, np.nan), run.gradOutput))
+    for dx in nested.leaves(gradInput):
+        assert dx is None or not dx.size or np.isnan(dx).any(), f"{module!r}: backward hides NaN"
+
+
+def check_backends(make, input):
+    """The compiled kernels agree with the reference kernels, in float64 and in float32."""
+    if kernels.backend_name() == "reference":
+        return
+    from .kernels import reference
+
+    for convert, tolerance in (("double", 1e-10), ("float", 2e-5)):
+        module, run = _runner(make, input, convert)
+        start = copy.deepcopy(module)
+        results = _copy(run()), _copy(module.parameters()[1])
+        other, run_other = _runner(lambda: start, input, convert, like=run)
+        with kernels.use_backend(reference):
+            expected = _copy(run_other()), _copy(other.parameters()[1])
+        _equal(module, f"{convert} results of the compiled and the reference kernels", list(results),
+               list(expected), tolerance)
+
+
+# -- promises of state --------------------------------------------------------------------
+
+def check_clear_state(make, input):
+    """clearState drops every buffer, returns self, and changes no result."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    assert module.clearState() is module, f"{module!r}: clearState must return self"
+    for m in module.listModules():
+        for name in ("output", "gradInput", *m.bufferNames):
+            assert getattr(m, name) is None, f"{m!r}: clearState left {name}"
+    _equal(module, "results after clearState", run(), expected)
+
+
+def check_clone(make, input):
+    """A clone computes the same and shares nothing, or exactly what was asked for."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    twin = module.clone()
+    for a, b in zip(sum(module.parameters(), []), sum(twin.parameters(), [])):
+        assert not np.shares_memory(a, b), f"{module!r}: a clone shares a parameter"
+    for m in twin.listModules():
+        assert m.output is None and m.gradInput is None, f"{m!r}: a clone carries buffers"
+    _, run_twin = _runner(lambda: twin, input, like=run)
+    _equal(module, "results of a clone", run_twin(), expected)
+    names = {name for m in module.listModules() for name in m.paramNames
+             if getattr(m, name, None) is not None}
+    if names:
+        names |= {gradient_name(name) for name in names}
+        shared = module.clone(*names)
+        for a, b in zip(sum(module.parameters(), []), sum(shared.parameters(), [])):
+            assert a is b, f"{module!r}: clone({', '.join(sorted(names))}) does not share"
+
+
+def check_flat_parameters(make, input):
+    """getParameters is idempotent; the parameters are views of it, in order; sharing survives."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    values = [p.copy() for p in module.parameters()[0]]
+    flat, gradFlat = module.getParameters()
+    again = module.getParameters()
+    assert again[0] is flat and again[1] is gradFlat, f"{module!r}: getParameters is not idempotent"
+    params, grads = module.parameters()
+    assert flat.shape == gradFlat.shape == (sum(p.size for p in values),)
+    _equal(module, "the flat parameters", flat,
+           np.concatenate([p.ravel() for p in values]) if values else flat)
+    for vector, tensors in ((flat, params), (gradFlat, grads)):
+        for p in tensors:
+            assert np.shares_memory(p, vector), f"{module!r}: a parameter is not a view of the flat tensor"
+    _equal(module, "results after getParameters", run(), expected)
+    twin = module.clone()
+    for a, b in zip(sum(module.parameters(), []), sum(twin.parameters(), [])):
+        assert not np.shares_memory(a, b), f"{module!r}: a clone of a flat module shares memory"
+
+
+def check_types(make, input):
+    """float() and double() convert everything and lose nothing; other dtypes are refused."""
+    module = make()
+    module.forward(nested.map(_to(np.float32), input))
+    values = _copy(module.parameters()[0])
+    assert module.double() is module and module.type() == "cpu.float64"
+    _declared_are(module, np.float64)
+    module.float()
+    _declared_are(module, np.float32)
+    _equal(module, "parameters after double() and float()", module.parameters()[0], values)
+    module.double()
+    for wrong in (np.float16, np.float32 if module.parameters()[0] else np.float16):
+        _raises(module, TypeError, lambda: module.forward(nested.map(_to(wrong), input)),
+                f"an input of {wrong.__name__}", allow_pass=_passes_anything(module))
+
+
+def check_pickle(make, input):
+    """A module that went through pickle computes the same and carries no buffers."""
+    module, run = _runner(make, input)
+    expected = _copy(run())
+    try:
+        text = pickle.dumps(module)
+    except (pickle.PicklingError, AttributeError):
+        return  # a class inside a function cannot be pickled, which is Python's to say
+    loaded = pickle.loads(text)
+    assert loaded.output is None, f"{module!r}: buffers were saved"
+    _, run_loaded = _runner(lambda: loaded, input, like=run)
+    _equal(module, "results after saving and loading", run_loaded(), expected)
+
+
+def check_text(make, input):
+    """repr names the class, before and after a forward."""
+    module = make()
+    for _ in range(2):
+        assert type(module).__name__ in repr(module)
+        assert type(module).__name__ in module._repr_html_()
+        module.forward(nested.map(_to(np.float32), input))
+
+
+# -- errors ------------------------------------------------------------------------------
+
+def check_errors(make, input):
+    """Wrong calls raise the right exception with the path, and change nothing."""
+    module, run = _runner(make, input)
+    net = Sequential(Identity(), module)
+    _raises(net, RuntimeError, lambda: net.backward(input, input), "backward before forward")
+    run()
+    before = _snapshot(module)
+    given, dy = run.given, run.gradOutput
+    more = nested.map(lambda g: np.concatenate([g.ravel(), g.ravel(), np.ones(1)]), dy)
+    _raises(module, (ShapeError, ValueError), lambda: module.backward(given, more),
+            "a gradOutput of another shape")
+    _raises(module, TypeError, lambda: module.backward(given, nested.map(_to(np.float32), dy)),
+            "a gradOutput of another dtype")
+    if not module.inplace:
+        other = nested.map(lambda x: x + 1, input)
+        _raises(module, RuntimeError, lambda: module.backward(other, dy), "backward with another input")
+    error = _raises(net, (TypeError, ShapeError), lambda: net.forward("not a tensor"), "a string as input",
+                    allow_pass=_passes_anything(module))
+    if error is not None:
+        assert any(note.startswith("in module: Sequential[1] > ") for note in error.__notes__), (
+            f"{module!r}: the error does not name the path: {error!r}")
+    assert _same(before, _snapshot(module)), f"{module!r}: a refused call changed parameters or state"
+
+
+#: Every check that check_module runs.
+MODULE_CHECKS = (
+    check_gradients_of, check_accumulation, check_buffers, check_arguments_untouched, check_strided,
+    check_steady_state, check_new_shape, check_nan, check_backends, check_clear_state, check_clone,
+    check_flat_parameters, check_types, check_pickle, check_text, check_errors,
+)
+
+
+# -- criterions ------------------------------------------------------------------------------
+
+def check_criterion_buffers(make, input, target):
+    """gradInput is reused and never read before it is written; arguments stay as they are."""
+    criterion = _double(make())
+    input = _copy(input)
+    saved = _copy(input)
+    loss = criterion.forward(input, target)
+    assert isinstance(loss, float) and criterion.output == loss, f"{criterion!r}: forward must return a float"
+    gradInput = criterion.backward(input, target)
+    expected = gradInput.copy()
+    gradInput.fill(np.nan)
+    assert criterion.forward(input, target) == loss
+    assert criterion.backward(input, target) is gradInput, f"{criterion!r}: gradInput is not reused"
+    _equal(criterion, "gradInput from a poisoned buffer", gradInput, expected)
+    _equal(criterion, "the input after a pass", input, saved)
+
+
+def check_criterion_strided(make, input, target):
+    """A strided or read-only input gives the same loss and gradient."""
+    criterion = _double(make())
+    loss, expected = criterion.forward(input, target), criterion.backward(input, target).copy()
+    for arrange in (_strided, _read_only):
+        arranged = arrange(input)
+        assert abs(criterion.forward(arranged, target) - loss) <= 1e-12 * abs(loss), f"{criterion!r}"
+        _equal(criterion, "gradInput of a strided input", criterion.backward(arranged, target), expected)
+
+
+def check_criterion_nan(make, input, target):
+    """NaN in the input arrives in the loss."""
+    criterion = _double(make())
+    loss = criterion.forward(np.full_like(input, np.nan), target)
+    assert np.isnan(loss), f"{criterion!r} hides NaN: {loss}"
+
+
+def check_criterion_backends(make, input, target):
+    """The compiled kernels agree with the reference kernels."""
+    if kernels.backend_name() == "reference":
+        return
+    from .kernels import reference
+
+    for convert, tolerance in (("double", 1e-10), ("float", 2e-5)):
+        criterion = getattr(make(), convert)()
+        dtype = tensor.dtype_of(criterion.type())
+        x = input.astype(dtype)
+        t = target.astype(dtype) if tensor.is_tensor(target) and target.dtype.kind == "f" else target
+        results = [np.float64(criterion.forward(x, t)), criterion.backward(x, t).copy()]
+        with kernels.use_backend(reference):
+            expected = [np.float64(criterion.forward(x, t)), criterion.backward(x, t).copy()]
+        _equal(criterion, f"{convert} results of the compiled and the reference kernels",
+               results, expected, tolerance)
+
+
+def check_criterion_state(make, input, target):
+    """clearState, clone, pickle and repr work."""
+    criterion = _double(make())
+    loss = criterion.forward(input, target)
+    assert criterion.clearState() is criterion and criterion.gradInput is None
+    for twin in (criterion.clone(), pickle.loads(pickle.dumps(criterion))):
+        assert twin.forward(input, target) == loss
+    assert type(criterion).__name__ in repr(criterion)
+
+
+def check_criterion_errors(make, input, target):
+    """Wrong shapes and dtypes raise the right exception."""
+    criterion = _double(make())
+    for wrong in (np.zeros((2, 3, 4, 5, 6)), input.astype(np.float16), [1.0]):
+        _raises(criterion, (ShapeError, TypeError), lambda: criterion.forward(wrong, target),
+                f"an input {tensor.describe(wrong)}")
+
+
+#: Every check that check_criterion runs.
+CRITERION_CHECKS = (
+    check_criterion_gradients, check_criterion_buffers, check_criterion_strided, check_criterion_nan,
+    check_criterion_backends, check_criterion_state, check_criterion_errors,
+)
+
+
+# -- tools -----------------------------------------------------------------------------------
+
+class _Run:
+    """One module with an input and a random gradOutput: a pass that can be repeated."""
+
+    def __init__(self, module, input, like=None):
+        self.module = module
+        self.input = input
+        self.keeper = _StateKeeper(module)
+        self.random = like.random if like else random.get_state()
+        self.given = None
+        output = self.forward()
+        rng = np.random.default_rng(1)
+        self.gradOutput = nested.map(
+            lambda y: rng.standard_normal(y.shape).astype(y.dtype), output)
+        self.savedGradOutput = _copy(self.gradOutput)
+        self.keeper.restore()
+
+    def forward(self, arrange=None):
+        """forward of a copy of the input, from the same statistics and random state."""
+        self.keeper.restore()
+        random.set_state(self.random)
+        self.given = arrange(_copy(self.input)) if arrange else _copy(self.input)
+        return self.module.forward(self.given)
+
+    def __call__(self, scale=1.0, arrange=None):
+        """forward and backward: ``[output, gradInput]``."""
+        output = self.forward(arrange)
+        gradOutput = _copy(self.savedGradOutput)
+        if arrange:
+            gradOutput = arrange(gradOutput)
+        self.gradOutput = gradOutput
+        kept = _copy(output)  # an in-place module may overwrite it in backward
+        return [kept, self.module.backward(self.given, gradOutput, scale)]
+
+
+def _runner(make, input, convert="double", like=None):
+    module = make()
+    if any(not m.sizesKnown for m in module.listModules()):
+        module.forward(nested.map(_to(np.float32), input))  # sizes that were left out
+        module.clearState()
+    module = getattr(module, convert)()
+    input = nested.map(_to(tensor.dtype_of(module.type())), input)
+    return module, _Run(module, input, like)
+
+
+def _double(module):
+    """A float64 copy of a module or criterion, its sizes known."""
+    return module.clone().double()
+
+
+def _copy(value):
+    return nested.map(lambda x: x.copy() if tensor.is_tensor(x) else x, value)
+
+
+def _to(dtype):
+    """A function that converts float tensors to *dtype* and copies the others."""
+    return lambda x: x.astype(dtype) if x.dtype.kind == "f" else x.copy()
+
+
+def _strided(value):
+    """The same numbers with a gap after each."""
+    def spread(x):
+        wide = np.zeros((*x.shape, 2), x.dtype)
+        wide[..., 0] = x
+        return wide[..., 0]
+    return nested.map(spread, value)
+
+
+def _read_only(value):
+    def freeze(x):
+        x = x.copy()
+        x.flags.writeable = False
+        return x
+    return nested.map(freeze, value)
+
+
+def _equal(module, what, actual, expected, tolerance=0.0):
+    actual, expected = list(nested.leaves(actual)), list(nested.leaves(expected))
+    assert len(actual) == len(expected), f"{module!r}: {what}: another number of tensors"
+    for a, b in zip(actual, expected):
+        if a is None or b is None:
+            assert a is b, f"{module!r}: {what}: {a} and {b}"
+            continue
+        assert a.shape == b.shape, f"{module!r}: {what} has shape {a.shape}, not {b.shape}"
+        size = np.max(np.abs(b), initial=0)
+        same = np.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True)
+        assert same, (
+            f"{module!r}: {what} differ by up to "
+            f"{np.nanmax(np.abs(np.asarray(a) - b)):.3g} (NaN: {int(np.isnan(a).sum())})")
+
+
+def _is_given(buffer, given):
+    """Whether *buffer* is, or is a view of, what the caller gave."""
+    return any(np.may_share_memory(buffer, x) for x in nested.leaves(given))
+
+
+def _gradient_names(module):
+    names, seen = [], set()
+    for path, m in module.namedModules():
+        for name in m.paramNames:
+            param = getattr(m, name, None)
+            if param is not None:
+                grad = getattr(m, gradient_name(name))
+                if (id(param), id(grad)) not in seen:
+                    seen.add((id(param), id(grad)))
+                    prefix = "" if m is module else f"{path}."
+                    names.append(prefix + gradient_name(name))
+    return names
+
+
+def _declared_are(module, dtype):
+    for m in module.listModules():
+        for name in m._tensorNames():
+            value = getattr(m, name, None)
+            assert value is None or value.dtype == dtype, (
+                f"{m!r}: {name} is {value.dtype.name} after converting to {np.dtype(dtype).name}")
+
+
+def _snapshot(module):
+    return [getattr(m, name).copy() for m in module.listModules() for name in m._tensorNames()
+            if getattr(m, name, None) is not None]
+
+
+def _same(before, after):
+    return len(before) == len(after) and all(map(np.array_equal, before, after))
+
+
+def _passes_anything(module):
+    """Whether a module takes any value, as Identity does and what is made of it."""
+    return all(isinstance(m, Identity) or m.modules for m in module.listModules()) or module.sharesInput
+
+
+def _raises(module, kinds, call, what, allow_pass=False):
+    try:
+        call()
+    except kinds as error:
+        assert str(error), f"{module!r}: the error for {what} has no text"
+        return error
+    except Exception as error:
+        raise AssertionError(f"{module!r}: {what} raised {type(error).__name__}: {error}") from error
+    assert allow_pass, f"{module!r}: {what} raised nothing"
+    return None

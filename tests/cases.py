@@ -1,0 +1,160 @@
+"""One line per configuration.  Every generic test runs over all of them.
+
+A new module or criterion adds its lines here, before it is written, and gets every
+test of the contract.
+"""
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+import nnmod
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module, made by *make*, and the shape of an input (a list of shapes for a table)."""
+
+    id: str
+    make: Callable[[], nnmod.Module]
+    shape: tuple | list
+    spread: bool = False  # distinct inputs 0.1 apart, for functions with kinks or ties
+    single: bool = False  # row i of the batch, alone, gives row i of the output
+
+    def input(self):
+        """One float64 input, the same each time."""
+        return _tensors(self.shape, self.spread)
+
+
+@dataclass(frozen=True)
+class CriterionCase:
+    """A criterion, made by *make*, an input of *shape* and its target."""
+
+    id: str
+    make: Callable[[], nnmod.Criterion]
+    shape: tuple
+    target: Callable[[np.random.Generator], np.ndarray]
+    spread: bool = False
+    unit: bool = False  # inputs within 0..1
+
+    def arguments(self):
+        """(input, target), the same each time."""
+        input = _tensors(self.shape, self.spread)
+        if self.unit:
+            input = 1 / (1 + np.exp(-input))
+        return input, self.target(np.random.default_rng(2))
+
+
+def _tensors(shape, spread, rng=None):
+    rng = rng or np.random.default_rng(1)
+    if isinstance(shape, list):
+        return [_tensors(s, spread, rng) for s in shape]
+    if not spread:
+        return rng.standard_normal(shape)
+    size = int(np.prod(shape))
+    return rng.permutation(size).reshape(shape) / 10 - size / 20 + 0.03
+
+
+def _net():
+    return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
+
+
+CASES = [
+    # linear
+    Case("Linear", lambda: nnmod.Linear(5, 3), (4, 5), single=True),
+    Case("Linear-no_bias", lambda: nnmod.Linear(5, 3, bias=False), (4, 5), single=True),
+    Case("Linear-wide", lambda: nnmod.Linear(19, 23), (9, 19), single=True),
+    Case("Linear-one", lambda: nnmod.Linear(1, 1), (1, 1)),
+    Case("Linear-unbatched", lambda: nnmod.Linear(5, 3), (5,)),
+    Case("Linear-inferred", lambda: nnmod.Linear(None, 3), (4, 5)),
+    # activation
+    Case("ReLU", nnmod.ReLU, (4, 6), spread=True, single=True),
+    Case("ReLU-inplace", lambda: nnmod.ReLU(True), (4, 6), spread=True),
+    Case("LeakyReLU", lambda: nnmod.LeakyReLU(0.2), (2, 3, 4), spread=True, single=True),
+    Case("LeakyReLU-inplace", lambda: nnmod.LeakyReLU(0.2, True), (2, 3, 4), spread=True),
+    Case("ELU", nnmod.ELU, (4, 6), spread=True, single=True),
+    Case("ELU-alpha_inplace", lambda: nnmod.ELU(0.7, True), (4, 6), spread=True),
+    Case("Tanh", nnmod.Tanh, (3, 7), single=True),
+    Case("Sigmoid", nnmod.Sigmoid, (3, 7), single=True),
+    Case("SoftPlus", nnmod.SoftPlus, (3, 7), single=True),
+    Case("SoftPlus-beta", lambda: nnmod.SoftPlus(2.5), (3, 7), single=True),
+    Case("HardTanh", nnmod.HardTanh, (5, 6), spread=True, single=True),
+    Case("HardTanh-limits_inplace", lambda: nnmod.HardTanh(-0.5, 0.8, True), (5, 6), spread=True),
+    # softmax
+    Case("SoftMax", nnmod.SoftMax, (4, 5), single=True),
+    Case("SoftMax-vector", nnmod.SoftMax, (5,)),
+    Case("SoftMax-spatial", nnmod.SoftMax, (2, 3, 2, 4), single=True),
+    Case("LogSoftMax", nnmod.LogSoftMax, (4, 5), single=True),
+    Case("LogSoftMax-spatial", nnmod.LogSoftMax, (2, 3, 2, 4), single=True),
+    Case("LogSoftMax-image", nnmod.LogSoftMax, (3, 2, 4)),
+    # dropout
+    Case("Dropout", nnmod.Dropout, (4, 9)),
+    Case("Dropout-p_inplace", lambda: nnmod.Dropout(0.3, inplace=True), (4, 9)),
+    Case("Dropout-v1", lambda: nnmod.Dropout(0.3, v1=True), (4, 9)),
+    Case("Dropout-v1_evaluate", lambda: nnmod.Dropout(0.3, v1=True).evaluate(), (4, 9)),
+    Case("Dropout-evaluate", lambda: nnmod.Dropout().evaluate(), (4, 9), single=True),
+    Case("Dropout-stochastic", lambda: nnmod.Dropout(0.4, stochasticInference=True).evaluate(), (4, 9)),
+    Case("Dropout-zero", lambda: nnmod.Dropout(0), (4, 9), single=True),
+    # reshape
+    Case("Identity", nnmod.Identity, (3, 4), single=True),
+    Case("Identity-table", nnmod.Identity, [(3, 4), (2,)]),
+    Case("View", lambda: nnmod.View(6), (4, 2, 3)),
+    Case("View-rest", lambda: nnmod.View(-1, 3, numInputDims=2), (4, 2, 6), single=True),
+    Case("View-batch_of_one", lambda: nnmod.View(6, numInputDims=2), (1, 2, 3)),
+    Case("Reshape", lambda: nnmod.Reshape(3, 2), (4, 6), single=True),
+    Case("Reshape-batch", lambda: nnmod.Reshape(3, 2, batchMode=True), (6, 6)),
+    Case("Reshape-whole", lambda: nnmod.Reshape(8, 3, batchMode=False), (4, 6)),
+    # container
+    Case("Sequential", _net, (4, 5), single=True),
+    Case("Sequential-empty", nnmod.Sequential, (4, 5), single=True),
+    Case("Sequential-inplace", lambda: nnmod.Sequential(nnmod.Linear(5, 4), nnmod.ReLU(True)), (4, 5)),
+    Case("Concat", lambda: nnmod.Concat(1, nnmod.Linear(5, 2), nnmod.Identity(), _net()), (4, 5)),
+    Case("Concat-last", lambda: nnmod.Concat(-1, nnmod.Linear(5, 2), nnmod.Tanh()), (5,)),
+    # table
+    Case("ConcatTable", lambda: nnmod.ConcatTable(nnmod.Linear(5, 2), nnmod.Tanh()), (4, 5), single=True),
+    Case("ConcatTable-table", lambda: nnmod.ConcatTable(nnmod.CAddTable(), nnmod.JoinTable(1)),
+         [(2, 3), (2, 3)]),
+    Case("ParallelTable", lambda: nnmod.ParallelTable(nnmod.Linear(5, 2), nnmod.Tanh()), [(4, 5), (4, 3)]),
+    Case("JoinTable", lambda: nnmod.JoinTable(1), [(2, 3), (2, 1), (2, 4)]),
+    Case("JoinTable-batch", lambda: nnmod.JoinTable(0, 2), [(2, 3, 4), (2, 1, 4)]),
+    Case("JoinTable-last", lambda: nnmod.JoinTable(-1), [(2, 3), (2, 2)]),
+    Case("CAddTable", nnmod.CAddTable, [(2, 3), (2, 3), (2, 3)]),
+    Case("CAddTable-inplace", lambda: nnmod.CAddTable(True), [(2, 3), (2, 3)]),
+    Case("residual", lambda: nnmod.Sequential(
+        nnmod.ConcatTable(nnmod.Sequential(nnmod.Linear(5, 5), nnmod.Tanh()), nnmod.Identity()),
+        nnmod.CAddTable(), nnmod.Linear(5, 2)), (4, 5), single=True),
+]
+
+
+def _like(shape, unit=False):
+    return lambda rng: rng.uniform(size=shape) if unit else rng.standard_normal(shape)
+
+
+def _classes(count, n_classes):
+    return lambda rng: rng.integers(0, n_classes, count)
+
+
+CRITERION_CASES = [
+    CriterionCase("MSE", nnmod.MSECriterion, (4, 3), _like((4, 3))),
+    CriterionCase("MSE-sum", lambda: nnmod.MSECriterion(sizeAverage=False), (2, 3, 2), _like((2, 3, 2))),
+    CriterionCase("Abs", nnmod.AbsCriterion, (4, 3), _like((4, 3)), spread=True),
+    CriterionCase("Abs-sum", lambda: nnmod.AbsCriterion(False), (7,), _like((7,)), spread=True),
+    CriterionCase("SmoothL1", nnmod.SmoothL1Criterion, (4, 5), _like((4, 5)), spread=True),
+    CriterionCase("SmoothL1-sum", lambda: nnmod.SmoothL1Criterion(False), (4, 5), _like((4, 5)), spread=True),
+    CriterionCase("BCE", nnmod.BCECriterion, (4, 3), _like((4, 3), True), unit=True),
+    CriterionCase("BCE-weights", lambda: nnmod.BCECriterion(np.array([0.5, 2.0, 1.0], np.float32)),
+                  (4, 3), _like((4, 3), True), unit=True),
+    CriterionCase("BCE-sum", lambda: nnmod.BCECriterion(sizeAverage=False), (5,), _like((5,), True), unit=True),
+    CriterionCase("ClassNLL", nnmod.ClassNLLCriterion, (6, 4), _classes(6, 4)),
+    CriterionCase("ClassNLL-int32", nnmod.ClassNLLCriterion, (6, 4),
+                  lambda rng: rng.integers(0, 4, 6).astype(np.int32)),
+    CriterionCase("ClassNLL-weights", lambda: nnmod.ClassNLLCriterion(np.arange(1, 5, dtype=np.float32)),
+                  (6, 4), _classes(6, 4)),
+    CriterionCase("ClassNLL-sum", lambda: nnmod.ClassNLLCriterion(sizeAverage=False), (6, 4), _classes(6, 4)),
+    CriterionCase("ClassNLL-ignore", lambda: nnmod.ClassNLLCriterion(ignoreIndex=2), (6, 4), _classes(6, 3)),
+    CriterionCase("ClassNLL-single", nnmod.ClassNLLCriterion, (4,), lambda rng: 2),
+    CriterionCase("CrossEntropy", nnmod.CrossEntropyCriterion, (6, 4), _classes(6, 4)),
+    CriterionCase("CrossEntropy-weights", lambda: nnmod.CrossEntropyCriterion(
+        np.arange(1, 5, dtype=np.float32)), (6, 4), _classes(6, 4)),
+    CriterionCase("CrossEntropy-single", nnmod.CrossEntropyCriterion, (4,), lambda rng: 1),
+]

@@ -1,0 +1,251 @@
+"""What nnmod computes beside what the real Torch7 computed, case by case.
+
+Inputs, parameters and gradOutputs are Torch's own; outputs, gradients and running
+statistics must agree to 1e-10 of the largest element in float64.
+"""
+import inspect
+
+import numpy as np
+import pytest
+
+import nnmod
+from golden_data import GOLDEN
+from nnmod import kernels, nested, optim
+
+#: Where nnmod differs from Torch7 on purpose.
+DEVIATIONS = {
+    "Dropout__7": "Torch's backward forgets the noise of stochastic inference; nnmod's is the derivative",
+}
+
+
+def build(spec):
+    """The module that a recorded constructor makes, with Torch's numbers counted from 0."""
+    name = spec["$new"].split(".")[1]
+    cls = getattr(nnmod, name)
+    args = [argument(a) for a in spec.get("args", [])]
+    calls = dict(map(tuple, [(method, values) for method, values in spec.get("calls", [])
+                             if method != "add"]))
+    known = list(inspect.signature(cls).parameters.values())
+    args = [known[i].default if a is None else a for i, a in enumerate(args)]
+    if name in ("Concat", "JoinTable"):
+        args[0] -= 1
+    if name == "ClassNLLCriterion" and len(args) > 2:
+        args[2] -= 1
+    words = {}
+    for method, values in calls.items():
+        words |= {
+            "noBias": {"bias": False},
+            "ceil": {"ceilMode": True},
+            "setCountExcludePad": {"countIncludePad": False},
+            "setNumInputDims": {"numInputDims": values[0] if values else None},
+        }[method]
+    for field, value in (spec.get("set") or {}).items():
+        words[field] = value
+    module = cls(*args, **words)
+    for method, values in spec.get("calls", []):
+        if method == "add":
+            module.add(build(values[0]))
+    return module
+
+
+def argument(value):
+    if isinstance(value, dict) and "$new" in value:
+        return build(value)
+    if isinstance(value, dict) and "$storage" in value:
+        return tuple(value["$storage"])
+    return value
+
+
+def assert_close(actual, expected, what, tolerance=1e-10):
+    actual, expected = list(nested.leaves(actual)), list(nested.leaves(expected))
+    assert len(actual) == len(expected), what
+    for a, b in zip(actual, expected):
+        b = np.asarray(b)
+        assert a.shape == b.shape, what
+        finite = np.abs(b[np.isfinite(b)])
+        np.testing.assert_allclose(
+            a, b, rtol=tolerance, atol=tolerance * finite.max(initial=0), equal_nan=True, err_msg=what)
+
+
+def zero_based(target):
+    return int(target) - 1 if np.isscalar(target) else np.asarray(target).astype(np.int64) - 1
+
+
+MODULES = [name for name in GOLDEN.names("module") if "new" in GOLDEN.case(name)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("convert, tolerance", [("double", 1e-10), ("float", 1e-5)])
+def test_module(name, convert, tolerance, monkeypatch):
+    case = GOLDEN.case(name)
+    module = getattr(build(case["new"]), convert)()
+    module.training() if case["train"] else module.evaluate()
+    dtype = np.float64 if convert == "double" else np.float32
+    input, gradOutput = (nested.map(lambda x: np.asarray(x).astype(dtype), case[key])
+                         for key in ("input", "gradOutput"))
+    for param, value in zip(module.parameters()[0], case["params"], strict=True):
+        param[...] = value
+    for path in case["state_before"]:
+        if path.rpartition("/")[2] in ("running_mean", "running_var"):
+            state_of(module, path)[...] = case["state_before"][path]
+    if "noise" in case["state_after"]:
+        noise = case["state_after"]["noise"]
+        monkeypatch.setattr(kernels.of(input), "dropout_mask",
+                            lambda mask, *rest: np.copyto(mask, noise, casting="same_kind"))
+    for _ in range(case["steps"]):
+        given = nested.map(np.copy, input) if module.inplace or "input_after" in case else input
+        output = nested.map(np.copy, module.forward(given))
+        gradInput = module.backward(given, nested.map(np.copy, gradOutput), case["scale"])
+    assert_close(output, case["output"], "output", tolerance)
+    if name in DEVIATIONS:
+        with pytest.raises(AssertionError):
+            assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
+        assert_close(gradInput, case["gradOutput"] * noise, "gradInput, the derivative", tolerance)
+        return
+    assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
+    assert_close(module.parameters()[1], case["gradParams"], "gradParams", tolerance)
+    for path, value in case["state_after"].items():
+        if path.rpartition("/")[2] in ("running_mean", "running_var"):
+            assert_close(state_of(module, path), value, path, tolerance)
+
+
+
+
+def state_of(module, path):
+    """The tensor at a recorded path: modules/2/running_mean."""
+    parts = path.split("/")
+    while parts[0] == "modules":
+        module = module.modules[int(parts[1]) - 1]
+        parts = parts[2:]
+    return getattr(module, parts[0])
+
+
+@pytest.mark.parametrize("name", GOLDEN.names("criterion"))
+@pytest.mark.parametrize("convert, tolerance", [("double", 1e-10), ("float", 1e-5)])
+def test_criterion(name, convert, tolerance):
+    case = GOLDEN.case(name)
+    criterion = getattr(build(case["new"]), convert)()
+    dtype = np.float64 if convert == "double" else np.float32
+    input = case["input"].astype(dtype)
+    target = zero_based(case["target"]) if "Class" in name or "Cross" in name else case["target"].astype(dtype)
+    assert criterion.forward(input, target) == pytest.approx(case["output"], rel=tolerance, abs=1e-300)
+    assert_close(criterion.backward(input, target), case["gradInput"], "gradInput", tolerance)
+
+
+@pytest.mark.parametrize("name", GOLDEN.names("module_error"))
+def test_what_torch_refuses_is_refused(name):
+    case = GOLDEN.case(name)
+    with pytest.raises(nnmod.ShapeError):
+        build(case["new"]).double().forward(case["input"])
+
+
+def test_default_initialisation_is_drawn_from_torchs_bounds():
+    """Other numbers (Philox, not MT19937), but the same distributions."""
+    classes = {"nn.Linear", "nn.SpatialConvolution", "nn.BatchNormalization", "nn.SpatialBatchNormalization"}
+    compared = set()
+    for record in GOLDEN.case("default_init__1")["inits"]:
+        if record["class"] not in classes:
+            continue
+        compared.add(record["class"])
+        cls = getattr(nnmod, record["class"][3:])
+        drawn = [cls(*map(int, record["args"])) for _ in range(400)]
+        for index, torch in enumerate(record["params"]):
+            ours = np.stack([module.parameters()[0][index] for module in drawn])
+            # 400 draws of several elements reach within 2 % of the bounds.
+            low, high = ours.min(), ours.max()
+            assert low <= torch.min() + 0.02 and torch.max() - 0.02 <= high
+            assert ours.mean() == pytest.approx((low + high) / 2, abs=0.03)
+        for index, torch in enumerate(record.get("params_reset_01") or []):
+            ours = np.stack([m.reset(0.1).parameters()[0][index] for m in drawn])
+            if np.ptp(torch) and "Batch" not in record["class"]:
+                assert ours.std() == pytest.approx(0.1, rel=0.05)
+    assert compared == classes
+
+
+def api_network():
+    return nnmod.Sequential(
+        nnmod.Linear(3, 4), nnmod.ReLU(), nnmod.ConcatTable(nnmod.Linear(4, 2), nnmod.Identity()),
+        nnmod.ParallelTable(nnmod.Tanh(), nnmod.Linear(4, 2)), nnmod.CAddTable()).double()
+
+
+def test_walking_and_flat_parameters():
+    case = GOLDEN.case("module_api__1")
+    net = api_network()
+    visited = []
+    net.apply(lambda m: visited.append("nn." + type(m).__name__))
+    assert visited == case["apply_order"]
+    assert ["nn." + type(m).__name__ for m in net.listModules()] == case["listModules"]
+    containers = net.findModules(nnmod.Linear)[1]
+    assert ["nn." + type(c).__name__ for c in containers] == case["findModules_Linear_containers"]
+
+    flat, gradFlat = net.getParameters()
+    assert flat.size == case["nparams"]
+    flat[...] = case["flat_params"]
+    net.zeroGradParameters()
+    assert_close(net.forward(case["input"]), case["output"], "output")
+    net.backward(case["input"], case["gradOutput"])
+    net.updateParameters(0.1)
+    assert_close(flat, case["flat_after_updateParameters"], "flat parameters after a step")
+
+
+def test_shared_modules_learn_once():
+    case = GOLDEN.case("module_api__1")["shared"]
+    first = nnmod.Linear(3, 3).double()
+    second = first.clone("weight", "bias", "gradWeight", "gradBias")
+    net = nnmod.Sequential(first, second)
+    flat, gradFlat = net.getParameters()
+    assert flat.size == case["n"]
+    assert first.weight is second.weight
+    flat[...] = case["flat"]
+    output = net.forward(case["input"])
+    assert_close(output, case["output"], "output")
+    net.backward(case["input"], output.copy())
+    assert_close(gradFlat, case["flat_grad"], "flat gradient")
+
+
+def test_direct_update():
+    case = GOLDEN.case("module_api__1")["accUpdate"]
+    module = nnmod.Linear(3, 2).double()
+    module.weight[...], module.bias[...] = case["w0"], case["b0"]
+    module.gradWeight.fill(3)
+    module.forward(case["input"])
+    module.accUpdateGradParameters(case["input"], case["gradOutput"], case["lr"])
+    assert_close([module.weight, module.bias], [case["w1"], case["b1"]], "parameters")
+    assert (module.gradWeight == 3).all()
+
+
+NETWORKS = {
+    "train_mlp__1": lambda: nnmod.Sequential(
+        nnmod.Linear(6, 8), nnmod.BatchNormalization(8), nnmod.ReLU(), nnmod.Linear(8, 3),
+        nnmod.LogSoftMax()),
+    "train_cnn__1": lambda: nnmod.Sequential(
+        nnmod.SpatialConvolution(1, 3, 3, 3, 1, 1, 1, 1), nnmod.SpatialBatchNormalization(3), nnmod.ReLU(),
+        nnmod.SpatialMaxPooling(2, 2), nnmod.SpatialConvolution(3, 4, 3, 3), nnmod.Tanh(),
+        nnmod.SpatialAveragePooling(2, 2), nnmod.View(-1, numInputDims=3), nnmod.Linear(4, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_takes_torchs_path(name):
+    """Losses of every step, parameters, running statistics and the evaluated output."""
+    case = GOLDEN.case(name)
+    net = NETWORKS[name]().double()
+    criterion = getattr(nnmod, case["crit"][3:])().double()
+    flat, gradFlat = net.getParameters()
+    flat[...] = case["flat_params_before"]
+    target = zero_based(case["Y"])
+    config, losses = dict(case["config"]), []
+
+    def evaluate(_):
+        gradFlat.fill(0)
+        loss = criterion.forward(net.forward(case["X"]), target)
+        net.backward(case["X"], criterion.backward(net.output, target))
+        return loss, gradFlat
+
+    for _ in case["losses"]:
+        losses.append(optim.sgd(evaluate, flat, config)[1][0])
+    np.testing.assert_allclose(losses, case["losses"], rtol=1e-10)
+    assert_close(flat, case["flat_params_after"], "parameters")
+    for path, value in case["state_after"].items():
+        assert_close(state_of(net, path), value, path)
+    assert_close(net.evaluate().forward(case["X"]), case["output_eval"], "evaluated output")

@@ -1,0 +1,37 @@
+"""Every promise of the contract, over every case of the table."""
+import numpy as np
+import pytest
+
+from cases import CASES, CRITERION_CASES
+from nnmod import nested, testing
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+every_criterion = pytest.mark.parametrize("case", CRITERION_CASES, ids=lambda case: case.id)
+
+
+@every_case
+@pytest.mark.parametrize("check", testing.MODULE_CHECKS, ids=lambda check: check.__name__[6:])
+def test_module(case, check):
+    check(case.make, case.input())
+
+
+@every_criterion
+@pytest.mark.parametrize("check", testing.CRITERION_CHECKS, ids=lambda check: check.__name__[16:])
+def test_criterion(case, check):
+    check(case.make, *case.arguments())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.single], ids=lambda case: case.id)
+def test_without_a_batch_dimension(case):
+    """A row alone gives that row of the batch's result, in the same form (line 9)."""
+    module, input = case.make().double(), case.input()
+    rng = np.random.default_rng(3)
+    output = nested.map(np.copy, module.forward(input))
+    gradOutput = nested.map(lambda y: rng.standard_normal(y.shape), output)
+    gradInput = np.copy(module.backward(input, gradOutput))
+    for row in range(input.shape[0]):
+        alone = module.forward(input[row])
+        dx = module.backward(input[row], nested.map(lambda g: g[row], gradOutput))
+        for actual, batch in zip(nested.leaves([alone, dx]), nested.leaves([output, gradInput])):
+            assert actual.shape == batch.shape[1:]
+            np.testing.assert_allclose(actual, batch[row], rtol=1e-12, atol=1e-13)
