@@ -1,6 +1,13 @@
 """nnmod: Torch7's nn, alive in Python."""
+from . import check as check
 from . import data as data
+from . import init as init
+from . import kernels as kernels
+from . import nested as nested
 from . import optim as optim
+from . import random as random
+from . import testing as testing
+from . import training as training
 from .activation import ELU as ELU
 from .activation import Elementwise as Elementwise
 from .activation import HardTanh as HardTanh
@@ -21,6 +28,8 @@ from .criterion import MSECriterion as MSECriterion
 from .criterion import SmoothL1Criterion as SmoothL1Criterion
 from .dropout import Dropout as Dropout
 from .errors import ShapeError as ShapeError
+from .kernels import getnumthreads as getnumthreads
+from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
 from .module import Module as Module
 from .random import manualSeed as manualSeed

@@ -38,9 +38,11 @@ def batched(name, value, *dims, hint=""):
     >>> batched("input", np.zeros(3), "N", 3).shape
     (1, 3)
     """
+    if value.__class__ is np.ndarray and value.shape[1:] == dims[1:]:
+        return value
     is_tensor(name, value)
     got = value.shape
-    if got[1:] == dims[1:] or _matches(got, dims):
+    if _matches(got, dims):
         return value
     if _matches(got, dims[1:]):
         return value[None]

@@ -327,11 +327,18 @@ def test_an_error_in_a_worker_reaches_the_caller(eager_threads):
     eager_threads.run(lambda start, stop: None, 9, 1)  # and the pool lives on
 
 
-@needs_numba
+@on_each_backend
+def test_the_number_of_threads(backend):
+    before = nnmod.getnumthreads()
+    nnmod.setnumthreads(3)
+    assert nnmod.getnumthreads() == (3 if backend is cpu else 1)
+    nnmod.setnumthreads(before)
+
+
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "2"])
 def test_a_wrong_number_of_threads(count):
     with pytest.raises(ValueError) as caught:
-        threads.set_num_threads(count)
+        nnmod.setnumthreads(count)
     assert str(caught.value) == f"the number of threads must be an int > 0, got {count!r}"
 
 

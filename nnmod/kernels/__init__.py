@@ -20,7 +20,7 @@ import numpy as np
 
 from . import formulas as formulas
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _cpu_backend = None
 
 
@@ -38,7 +38,7 @@ def of(first, *others) -> ModuleType:
     except AttributeError:
         raise TypeError(f"kernels work on tensors, got {_describe(first)}, "
                         f"{', '.join(map(_describe, others))}") from None
-    if dtype not in _FLOATS:
+    if dtype is not _FLOAT32 and dtype is not _FLOAT64 and dtype not in (_FLOAT32, _FLOAT64):
         raise TypeError(
             f"kernels work on float32 or float64, got {_describe(first)}; "
             "convert it with .astype(np.float32)"
@@ -88,6 +88,26 @@ def elementwise_sum(formula):
     5.0
     """
     return _ElementwiseSum(formula)
+
+
+def setnumthreads(count):
+    """Let kernels use *count* threads at most; results stay the same to the bit.
+
+    The default is the number of processors this process may use, or the environment
+    variable NNMOD_NUM_THREADS.  The reference kernels leave threads to NumPy: there
+    the number is checked and has no effect.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"the number of threads must be an int > 0, got {count!r}")
+    threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
+    if threads is not None:
+        threads.set_num_threads(count)
+
+
+def getnumthreads():
+    """How many threads kernels use at most: 1 with the reference kernels."""
+    threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
+    return 1 if threads is None else threads.get_num_threads()
 
 
 def backend_name():

@@ -56,10 +56,11 @@ class _Loop:
             loop = self._loops[names] = self._compile(names, len(args) - count)
         size = flat[0].size
         flat = [tensor.ravel() for tensor in flat]
+        numbers = map(float, args[count:])  # one compiled form, whatever kind of number comes
         if size < 2 * threads.ELEMENTS_PER_THREAD:
-            loop(0, size, *flat, *args[count:])
+            loop(0, size, *flat, *numbers)
         else:
-            threads.run(loop, size, threads.ELEMENTS_PER_THREAD, *flat, *args[count:])
+            threads.run(loop, size, threads.ELEMENTS_PER_THREAD, *flat, *numbers)
 
     def _strided(self, args):
         """The same through dense copies; what is an input and an output stays one."""

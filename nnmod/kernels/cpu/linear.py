@@ -20,6 +20,7 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     K = a.shape[0] if trans_a else a.shape[1]
     if bias is None:
         bias = empty_vector(c)
+    alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
     blocks = (M + _ROWS - 1) // _ROWS
     if M * N * K < 2 * threads.FLOPS_PER_THREAD:
         _gemm(0, blocks, a, b, c, alpha, beta, trans_a, trans_b, bias)
@@ -31,6 +32,7 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
 def sum_rows(x, row, scale=1.0):
     """row <- row + scale times the sum over n of x[n, :].  See the reference."""
     N, F = x.shape
+    scale = float(scale)
     if x.size < 2 * threads.ELEMENTS_PER_THREAD:
         _sum_rows(0, F, x, row, scale)
     else:

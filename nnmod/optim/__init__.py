@@ -1,0 +1,23 @@
+"""Optimizers, as functions: ``x, fs = method(opfunc, x, config, state)``.
+
+``opfunc(x)`` computes the loss at x and its gradient and returns ``(f, dfdx)``.
+``x``, a 1-D tensor such as the one from ``getParameters()``, is changed in place and
+returned; ``fs`` lists the losses that were computed on the way.  ``config`` is a dict
+of options under Torch's names; what a method must remember goes into the dict
+``state``, or into ``config`` itself where no state is given, as in Torch.
+
+>>> import numpy as np
+>>> x, config = np.array([4.0]), {"learningRate": 0.25}
+>>> for _ in range(3):
+...     x, fs = sgd(lambda x: (float(x @ x), 2 * x), x, config)
+>>> x, fs
+(array([0.5]), [1.0])
+
+Each step is one pass over the vectors, and nothing is allocated after the first.
+The gradient that opfunc returns is read and never changed.  A misspelt option, a
+rate below 0 or a gradient of another shape raises before x is touched.
+"""
+from .adagrad import adagrad as adagrad
+from .adam import adam as adam
+from .rmsprop import rmsprop as rmsprop
+from .sgd import sgd as sgd
