@@ -119,8 +119,14 @@ class Container(Module):
     # -- errors learn where they happened ------------------------------------------------
 
     def located(self, error, index, method, input):
-        """Note on *error* that it rose through ``modules[index].method``, given *input*."""
+        """Note on *error* that it rose through ``modules[index].method``, given *input*.
+
+        A forward is also taken back in the children before it, which it has been through.
+        """
         module = self.modules[index]
+        if method == "forward":
+            for child in self.modules[:index]:
+                child.takeBack()
         step = f"{type(self).__name__}[{index}]"
         if not errors.has_location(error):
             name = type(module).__name__ if module.modules else repr(module)

@@ -23,13 +23,13 @@ class Stateful:
     #: Children; a container has a list of its own.
     modules = ()
 
-    _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense")
+    _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState")
 
     def __init__(self):
         self.output = None
         self.gradInput = None
         self._type = "cpu.float32"
-        self._given = self._input = self._gradOutput = self._dense = None
+        self._given = self._input = self._gradOutput = self._dense = self._keptState = None
 
     # -- buffers --------------------------------------------------------------
 
@@ -177,6 +177,8 @@ class Module(Stateful):
     sizesKnown = True
     #: False on a first layer skips the work of updateGradInput.
     needsGradInput = True
+    #: Whether the last forward changed state that keepState() remembered.
+    _stateMoved = False
 
     def __init__(self):
         super().__init__()
@@ -291,6 +293,31 @@ class Module(Stateful):
         if usable is not value:
             self._dense[name] = usable
         return usable
+
+    # -- a forward that fails further on ----------------------------------------
+
+    def keepState(self):
+        """Remember the tensors in ``stateNames`` before a forward changes them.
+
+        Where a later module of the network then refuses its input, the containers
+        call ``takeBack``, so that a failed pass leaves running statistics as they were.
+        """
+        if self._keptState is None:
+            self._keptState = {}
+        for name in self.stateNames:
+            value = getattr(self, name)
+            kept = tensor.resize(self._keptState.get(name), value.shape, value.dtype)
+            tensor.copy(value, kept)
+            self._keptState[name] = kept
+        self._stateMoved = True
+
+    def takeBack(self):
+        """Undo what the last forward did to the running statistics of the tree."""
+        for module in self.listModules():
+            if module._stateMoved and module._keptState is not None:
+                for name, kept in module._keptState.items():
+                    tensor.copy(kept, getattr(module, name))
+            module._stateMoved = False
 
     # -- parameters -----------------------------------------------------------
 
