@@ -16,9 +16,11 @@ from .activation import ReLU as ReLU
 from .activation import Sigmoid as Sigmoid
 from .activation import SoftPlus as SoftPlus
 from .activation import Tanh as Tanh
+from .container import Branching as Branching
 from .container import Concat as Concat
 from .container import Container as Container
 from .container import Sequential as Sequential
+from .convolution import SpatialConvolution as SpatialConvolution
 from .criterion import AbsCriterion as AbsCriterion
 from .criterion import BCECriterion as BCECriterion
 from .criterion import ClassNLLCriterion as ClassNLLCriterion
@@ -32,6 +34,10 @@ from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
 from .module import Module as Module
+from .normalization import BatchNormalization as BatchNormalization
+from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
+from .pooling import SpatialAveragePooling as SpatialAveragePooling
+from .pooling import SpatialMaxPooling as SpatialMaxPooling
 from .random import manualSeed as manualSeed
 from .reshape import Identity as Identity
 from .reshape import Reshape as Reshape

@@ -211,7 +211,7 @@ class SoftPlus(Elementwise):
 
     function = kernels.elementwise(formulas.soft_plus)
     derivative = kernels.elementwise(formulas.soft_plus_grad)
-    backwardNeeds = frozenset({"input"})
+    backwardNeeds = frozenset({"output"})
 
     def __init__(self, beta=1.0):
         super().__init__()

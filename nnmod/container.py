@@ -287,17 +287,53 @@ class Sequential(Container):
                     )
 
 
-def refuse_inplace_branches(container, children):
-    """Raise ValueError for a branch that would overwrite the input its siblings read."""
-    for module in children:
-        if module.inplace:
-            raise ValueError(
-                f"{module!r} works in place and would overwrite the input that the other branches "
-                f"of {type(container).__name__} read; use inplace=False for its first step"
-            )
+class Branching(Container):
+    """The base of containers whose modules all take the same input; their gradients add up.
+
+    A subclass joins the outputs in ``updateOutput``, and cuts gradOutput for the
+    branches in ``partsOf``.
+
+    Shapes
+    ------
+    input, output   what the subclass says
+    """
+
+    def partsOf(self, gradOutput):
+        """A list: the gradient of each branch's output."""
+        raise NotImplementedError(f"{type(self).__name__} must define partsOf(gradOutput)")
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """backward of every branch with its part of gradOutput."""
+        self._checkBackward(input, gradOutput)
+        return self._eachBranch("backward", self._input, self._gradOutput, scale)
+
+    def updateGradInput(self, input, gradOutput):
+        """The sum of the branches' gradInput."""
+        return self._eachBranch("updateGradInput", *self.takeGradOutput(input, gradOutput))
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """accGradParameters of every branch with its part of gradOutput."""
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        for index, part in enumerate(self.partsOf(gradOutput)):
+            self.call(index, "accGradParameters", input, part, scale)
+
+    def _eachBranch(self, method, input, gradOutput, *scale):
+        gradients = [self.call(index, method, input, part, *scale)
+                     for index, part in enumerate(self.partsOf(gradOutput))]
+        present = [g for g in gradients if g is not None]
+        self.gradInput = _sum(self.gradInput, present) if present and self._needsGradInput else None
+        return self.gradInput
+
+    def _checkChildren(self, children):
+        for module in children:
+            if module.inplace:
+                raise ValueError(
+                    f"{module!r} works in place and would overwrite the input that the other branches "
+                    f"of {type(self).__name__} read; use inplace=False for its first step"
+                )
 
 
-class Concat(Container):
+class Concat(Branching):
     """Every module takes the same input; the outputs are joined along *dimension*.
 
     Parameters
@@ -337,37 +373,13 @@ class Concat(Container):
         outputs = [self.call(index, "forward", input) for index in range(len(self.modules))]
         return join(self, "output", outputs, self.dimension, "the output of branch")
 
-    def backward(self, input, gradOutput, scale=1.0):
-        """backward of every branch with its slice of gradOutput; the gradients add up."""
-        self._checkBackward(input, gradOutput)
-        return self._eachBranch("backward", self._input, self._gradOutput, scale)
-
-    def updateGradInput(self, input, gradOutput):
-        """The sum of the branches' gradInput."""
-        return self._eachBranch("updateGradInput", *self.takeGradOutput(input, gradOutput))
-
-    def accGradParameters(self, input, gradOutput, scale=1.0):
-        """accGradParameters of every branch with its slice of gradOutput."""
-        input, gradOutput = self.takeGradOutput(input, gradOutput)
-        for index, part in enumerate(self._slices(gradOutput)):
-            self.call(index, "accGradParameters", input, part, scale)
-
-    def _eachBranch(self, method, input, gradOutput, *scale):
-        gradients = [self.call(index, method, input, part, *scale)
-                     for index, part in enumerate(self._slices(gradOutput))]
-        self.gradInput = sum_gradients(self, gradients) if self._needsGradInput else None
-        return self.gradInput
-
-    def _slices(self, gradOutput):
+    def partsOf(self, gradOutput):
         """gradOutput, cut at the branches; each part in a buffer of its own."""
         outputs = [module.output for module in self.modules]
         if self._gradSlices is None or len(self._gradSlices) != len(outputs):
             self._gradSlices = [None] * len(outputs)
         split(gradOutput, outputs, self.dimension, self._gradSlices)
         return self._gradSlices
-
-    def _checkChildren(self, children):
-        refuse_inplace_branches(self, children)
 
     def describe(self):
         return f"{self.dimension}"
@@ -403,16 +415,8 @@ def split(joined, like, dimension, buffers):
         start += part.shape[axis]
 
 
-def sum_gradients(module, gradients):
-    """The sum of the branches' gradients, in ``module.gradInput``; None counts as 0."""
-    present = [g for g in gradients if g is not None]
-    if not present:
-        return None
-    module.gradInput = _sum(module.gradInput, present)
-    return module.gradInput
-
-
 def _sum(buffer, values):
+    """The sum of tensors, or of tables of them, in *buffer* where that fits."""
     if isinstance(values[0], list):
         old = buffer if isinstance(buffer, list) else []
         return [_sum(old[i] if i < len(old) else None, [v[i] for v in values])

@@ -3,7 +3,7 @@
 ConcatTable, ParallelTable, JoinTable, CAddTable.
 """
 from . import check, kernels, tensor
-from .container import Container, join, refuse_inplace_branches, split, sum_gradients
+from .container import Branching, Container, join, split
 from .errors import ShapeError
 from .kernels import formulas
 from .module import Module
@@ -11,7 +11,7 @@ from .module import Module
 _add = kernels.elementwise(formulas.add)
 
 
-class ConcatTable(Container):
+class ConcatTable(Branching):
     """Every module takes the same input; the output is the list of their outputs.
 
     Parameters
@@ -32,32 +32,14 @@ class ConcatTable(Container):
         self.output = [self.call(index, "forward", input) for index in range(len(self.modules))]
         return self.output
 
-    def backward(self, input, gradOutput, scale=1.0):
-        """backward of every branch; the gradients add up."""
-        self._checkBackward(input, gradOutput)
-        return self._eachBranch("backward", self._input, self._gradOutput, scale)
-
-    def updateGradInput(self, input, gradOutput):
-        return self._eachBranch("updateGradInput", *self.takeGradOutput(input, gradOutput))
-
-    def accGradParameters(self, input, gradOutput, scale=1.0):
-        input, gradOutput = self.takeGradOutput(input, gradOutput)
-        for index in range(len(self.modules)):
-            self.call(index, "accGradParameters", input, gradOutput[index], scale)
-
-    def _eachBranch(self, method, input, gradOutput, *scale):
-        gradients = [self.call(index, method, input, gradOutput[index], *scale)
-                     for index in range(len(self.modules))]
-        self.gradInput = sum_gradients(self, gradients) if self.needsGradInput else None
-        return self.gradInput
+    def partsOf(self, gradOutput):
+        """gradOutput itself: one entry for each branch."""
+        return gradOutput
 
     @property
     def backwardNeeds(self):
         """What backward reads: the output, where some branch reads its own."""
         return _needs_of(self.modules)
-
-    def _checkChildren(self, children):
-        refuse_inplace_branches(self, children)
 
 
 class ParallelTable(Container):

@@ -112,7 +112,7 @@ def public_classes():
             yield name, value
 
 
-BASES = {"Module", "Container", "Criterion", "Elementwise"}
+BASES = {"Module", "Container", "Branching", "Criterion", "Elementwise"}
 
 
 @pytest.mark.parametrize("name, cls", list(public_classes()), ids=lambda v: v if isinstance(v, str) else "")

@@ -220,3 +220,32 @@ def test_elementwise_tool_refuses_shapes_that_would_run_out_of_bounds():
         add(np.zeros(3), np.zeros(3))
     with pytest.raises(TypeError, match="float32 or float64"):
         add(np.arange(3), np.arange(3), np.arange(3))
+
+
+def test_a_forward_that_fails_further_on_leaves_running_statistics_as_they_were():
+    def net():
+        return nnmod.Sequential(
+            nnmod.Linear(3, 4), nnmod.BatchNormalization(4),
+            nnmod.Concat(1, nnmod.Sequential(nnmod.BatchNormalization(4), nnmod.Linear(4, 2)), nnmod.Linear(5, 2)))
+
+    broken = net()
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((6, 3)).astype(np.float32)
+    with pytest.raises(nnmod.ShapeError):
+        broken.forward(x)
+    for norm in broken.findModules(nnmod.BatchNormalization)[0]:
+        assert not norm.running_mean.any() and (norm.running_var == 1).all()
+    # What an earlier pass did stays done.
+    broken.modules[2].modules[1] = nnmod.Linear(4, 2)
+    broken.forward(x)
+    moved = [norm.running_mean.copy() for norm in broken.findModules(nnmod.BatchNormalization)[0]]
+    assert all(mean.any() for mean in moved)
+    for wrong in (np.zeros((6, 5), np.float32), x.astype(np.float64), np.zeros((1, 2, 3), np.float32)):
+        with pytest.raises((nnmod.ShapeError, TypeError)):
+            broken.forward(wrong)
+    broken.evaluate().forward(x)
+    broken.training().modules[2].modules[1] = nnmod.Linear(5, 2)
+    with pytest.raises(nnmod.ShapeError):
+        broken.forward(2 * x)
+    for norm, mean in zip(broken.findModules(nnmod.BatchNormalization)[0], moved):
+        np.testing.assert_array_equal(norm.running_mean, mean)

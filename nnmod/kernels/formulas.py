@@ -130,10 +130,10 @@ def soft_plus(x, beta, threshold):
     return select(z > threshold, x, log1p(exp(small)) / beta)
 
 
-def soft_plus_grad(x, dy, beta, threshold):
-    z = beta * x
-    one = constant(1, x)
-    return select(z > threshold, dy, dy / (one + exp(-z)))
+def soft_plus_grad(y, dy, beta, threshold):
+    # sigmoid(beta x) is 1 - exp(-beta y); above the threshold it is 1.
+    z = beta * y
+    return select(z > threshold, dy, -dy * expm1(-z))
 
 
 # -- tables and vectors -----------------------------------------------------------

@@ -1,10 +1,21 @@
 """The CPU backend: Numba kernels.  Meaning and shapes: the reference backend."""
+from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
+from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
+from .convolution import conv2d_update_output as conv2d_update_output
+from .convolution import conv2d_work_size as conv2d_work_size
 from .criterion import class_nll_update_grad_input as class_nll_update_grad_input
 from .criterion import class_nll_update_output as class_nll_update_output
 from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
+from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
+from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
+from .normalization import batch_norm_update_output as batch_norm_update_output
+from .pooling import avg_pool2d_update_grad_input as avg_pool2d_update_grad_input
+from .pooling import avg_pool2d_update_output as avg_pool2d_update_output
+from .pooling import max_pool2d_update_grad_input as max_pool2d_update_grad_input
+from .pooling import max_pool2d_update_output as max_pool2d_update_output
 from .random import dropout_mask as dropout_mask
 from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_input
 from .softmax import log_softmax_update_output as log_softmax_update_output

@@ -1,0 +1,175 @@
+"""Normalisation over the batch: BatchNormalization, SpatialBatchNormalization."""
+from . import check, geometry, init, kernels, random, tensor
+from .errors import ShapeError
+from .module import Module
+
+
+class _BatchNormalization(Module):
+    """Normalise each channel over the batch and all positions; a subclass names the positions."""
+
+    stateNames = ("running_mean", "running_var")
+    bufferNames = ("_mean", "_invstd", "_ofBatch")
+    backwardNeeds = frozenset({"input"})
+    _positions = ()
+
+    def __init__(self, nOutput, eps=1e-5, momentum=0.1, affine=True):
+        super().__init__()
+        check.number(low=0, eps=eps)
+        check.number(low=0, high=1, momentum=momentum)
+        check.boolean(affine=affine)
+        self.nOutput = nOutput
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = bool(affine)
+        self.weight = self.bias = self.gradWeight = self.gradBias = None
+        self.running_mean = self.running_var = None
+        # Of the last forward: what it normalised with, and whether that came from the batch.
+        self._mean = self._invstd = self._ofBatch = None
+        if nOutput is not None:
+            check.positive(nOutput=nOutput)
+            self._allocate()
+
+    def _allocate(self):
+        dtype, shape = tensor.dtype_of(self._type), (self.nOutput,)
+        self.running_mean = tensor.empty(shape, dtype)
+        self.running_var = tensor.empty(shape, dtype)
+        if self.affine:
+            self.weight = tensor.empty(shape, dtype)
+            self.bias = tensor.empty(shape, dtype)
+            self.gradWeight = tensor.zeros(shape, dtype)
+            self.gradBias = tensor.zeros(shape, dtype)
+        self.reset()
+
+    @property
+    def sizesKnown(self):
+        """False until nOutput is given or inferred."""
+        return self.running_mean is not None
+
+    def reset(self, stdv=None):
+        """Draw weight from U(0, 1), bias = 0, running mean 0 and variance 1; *stdv* has no say here."""
+        if self.sizesKnown:
+            if self.affine:
+                random.uniform(self.weight)
+                init.constant(self.bias, 0)
+            init.constant(self.running_mean, 0)
+            init.constant(self.running_var, 1)
+        return self
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        x = check.batched("input", input, "N", self.nOutput or "nOutput", *self._positions)
+        if not self.sizesKnown:
+            check.type_is("input", input, self._type)
+            if x.shape[1] == 0:
+                raise ShapeError(f"input must have at least one channel, got {input.shape}")
+            self.nOutput = x.shape[1]
+            self._allocate()
+        K = kernels.of(input, self.weight, self.bias, self.running_mean, self.running_var)
+        output = self.resize("output", input.shape, like=input)
+        mean = self.resize("_mean", (self.nOutput,), like=input)
+        invstd = self.resize("_invstd", (self.nOutput,), like=input)
+        x = self._channels(x)
+        # One value has no variance, and none has not even a mean.
+        self._ofBatch = self.train and x.shape[0] * x.shape[2] > 1
+        if self._ofBatch and self.momentum:
+            self.keepState()
+        else:
+            self._stateMoved = False
+        K.batch_norm_update_output(x, self.weight, self.bias, self.running_mean, self.running_var,
+                                   self._channels(output), mean, invstd,
+                                   self._ofBatch, self.momentum, self.eps)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        K = kernels.of(input, gradOutput, self.weight, self._mean)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        K.batch_norm_update_grad_input(self._channels(input), self._channels(gradOutput), self.weight,
+                                       self._mean, self._invstd, self._channels(gradInput), self._ofBatch)
+        return gradInput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        if self.affine:
+            K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias, self._mean)
+            K.batch_norm_acc_grad_parameters(self._channels(input), self._channels(gradOutput),
+                                             self._mean, self._invstd, self.gradWeight, self.gradBias, scale)
+
+    def _channels(self, value):
+        """*value* as (N, C, S): a view."""
+        value = geometry.with_batch(value, 2 + len(self._positions))
+        N, C, *size = value.shape
+        S = 1
+        for n in size:
+            S *= n
+        return value.reshape(N, C, S)
+
+    def describe(self):
+        text = f"{self.nOutput or '?'}"
+        if (self.eps, self.momentum) != (1e-5, 0.1):
+            text += f", eps {self.eps:g}, momentum {self.momentum:g}"
+        return text + ("" if self.affine else ", not affine")
+
+
+class BatchNormalization(_BatchNormalization):
+    """``y = (x - mean) / sqrt(var + eps) * weight + bias``, each feature over the batch.
+
+    In training mean and variance are those of the batch, and running ones move
+    towards them; in evaluation the running ones are used.
+
+    Parameters
+    ----------
+    nOutput : int or None
+        Features of a row; None takes it from the first input.
+    eps : float
+        Added to the variance.
+    momentum : float
+        How far the running statistics move at each forward in training:
+        ``r = (1 - momentum) * r + momentum * new``; 0 leaves them as they are.
+    affine : bool
+        False leaves weight and bias out: both and their gradients are then None.
+
+    Shapes
+    ------
+    input         (N, nOutput) or (nOutput,)
+    output        the same as input
+    weight, bias  (nOutput,), gradWeight and gradBias the same
+    running_mean, running_var  (nOutput,)
+
+    The batch is normalised with its biased variance, and running_var keeps the
+    unbiased one.  One value has no variance: a batch of one is normalised with the
+    running statistics, which stay as they are.  backward works in the mode that
+    forward ran in.  Raises ShapeError for another number of features.  Source:
+    Torch7's nn.BatchNormalization (Ioffe and Szegedy, 2015).
+
+    >>> BatchNormalization(4)
+    BatchNormalization(4)
+    """
+
+
+class SpatialBatchNormalization(_BatchNormalization):
+    """``y = (x - mean) / sqrt(var + eps) * weight + bias``, each channel over batch and image.
+
+    Parameters
+    ----------
+    nOutput : int or None
+        Channels of the input; None takes it from the first input.
+    eps, momentum, affine
+        As in BatchNormalization.
+
+    Shapes
+    ------
+    input         (N, nOutput, H, W) or (nOutput, H, W)
+    output        the same as input
+    weight, bias  (nOutput,), gradWeight and gradBias the same
+    running_mean, running_var  (nOutput,)
+
+    Variances, modes and a channel with a single value are as in BatchNormalization.
+    Raises ShapeError for another number of channels.  Source: Torch7's
+    nn.SpatialBatchNormalization.
+
+    >>> SpatialBatchNormalization(3, affine=False)
+    SpatialBatchNormalization(3, not affine)
+    """
+
+    _positions = ("H", "W")

@@ -1,0 +1,212 @@
+"""Pooling beyond the table of cases: kernels beside loops, NaN, ties, empty windows, threads, errors."""
+import numpy as np
+import pytest
+
+import nnmod
+from nnmod import geometry, kernels
+from nnmod.kernels import reference
+
+try:
+    from nnmod.kernels import cpu
+    from nnmod.kernels.cpu import threads
+except ImportError:
+    cpu = None
+
+needs_numba = pytest.mark.skipif(cpu is None, reason="numba is not installed")
+BACKENDS = [pytest.param(reference, id="reference"), pytest.param(cpu, id="cpu", marks=needs_numba)]
+on_each_backend = pytest.mark.parametrize("backend", BACKENDS)
+
+
+def windows(size, out, kernel, stride, pad, dilation=(1, 1)):
+    """For each window (oh, ow), the elements (h, w) of the input under it, in row order."""
+    for oh, ow in np.ndindex(*out):
+        taps = [(oh * stride[0] - pad[0] + i * dilation[0], ow * stride[1] - pad[1] + j * dilation[1])
+                for i, j in np.ndindex(*kernel)]
+        yield (oh, ow), [(h, w) for h, w in taps if 0 <= h < size[0] and 0 <= w < size[1]]
+
+
+def random_geometries(count, dilated):
+    """(x shape, ceil mode, kernel, stride, pad, dilation) without an empty window."""
+    rng = np.random.default_rng(3)
+    while count:
+        shape = tuple(int(v) for v in (*rng.integers(1, 4, 2), *rng.integers(1, 10, 2)))
+        kernel, stride = (tuple(int(v) for v in rng.integers(1, 5, 2)) for _ in range(2))
+        pad = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+        dilation = tuple(int(v) for v in rng.integers(1, 4, 2)) if dilated else (1, 1)
+        ceil = bool(rng.integers(2))
+        try:
+            out = geometry.window_output(shape[2:], kernel, stride, pad, dilation, ceil)
+        except nnmod.ShapeError:
+            continue
+        if all(seen for _, seen in windows(shape[2:], out, kernel, stride, pad, dilation)):
+            count -= 1
+            yield shape, out, kernel, stride, pad, dilation
+
+
+@on_each_backend
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_max_kernels_beside_loops(backend, dtype):
+    rng = np.random.default_rng(0)
+    for shape, out, kernel, stride, pad, dilation in random_geometries(60, dilated=True):
+        x = rng.integers(-4, 5, shape).astype(dtype)  # few values: many ties
+        x[rng.uniform(size=shape) < 0.05] = np.nan
+        x[rng.uniform(size=shape) < 0.05] = -np.inf
+        dy = rng.integers(-9, 9, (*shape[:2], *out)).astype(dtype)
+        y, dx = np.full(dy.shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+        argmax = np.full(dy.shape, -7, np.int32)
+        backend.max_pool2d_update_output(x, y, argmax, kernel, stride, pad, dilation)
+        backend.max_pool2d_update_grad_input(dy, argmax, dx, kernel, stride, pad, dilation)
+        wanted = np.zeros(shape, dtype)
+        for n, c in np.ndindex(*shape[:2]):
+            for (oh, ow), seen in windows(shape[2:], out, kernel, stride, pad, dilation):
+                values = [x[n, c, h, w] for h, w in seen]
+                winner = seen[int(np.argmax(values))]  # NumPy's rule is the one wanted: the first NaN, or maximum
+                assert argmax[n, c, oh, ow] == winner[0] * shape[3] + winner[1]
+                np.testing.assert_array_equal(y[n, c, oh, ow], x[(n, c, *winner)])
+                wanted[(n, c, *winner)] += dy[n, c, oh, ow]
+        np.testing.assert_array_equal(dx, wanted)
+
+
+@on_each_backend
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count_include_pad", [True, False])
+@pytest.mark.parametrize("divide", [True, False])
+def test_average_kernels_beside_loops(backend, dtype, count_include_pad, divide):
+    rng = np.random.default_rng(0)
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    for shape, out, kernel, stride, pad, _ in random_geometries(40, dilated=False):
+        x, dy = rng.standard_normal(shape).astype(dtype), rng.standard_normal((*shape[:2], *out)).astype(dtype)
+        y, dx = np.full(dy.shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+        backend.avg_pool2d_update_output(x, y, kernel, stride, pad, count_include_pad, divide)
+        backend.avg_pool2d_update_grad_input(dy, dx, kernel, stride, pad, count_include_pad, divide)
+        wanted = np.zeros(shape)
+        for (oh, ow), seen in windows(shape[2:], out, kernel, stride, pad):
+            ends = [min(o * s - p + k, n + p) - (o * s - p)
+                    for o, s, p, k, n in zip((oh, ow), stride, pad, kernel, shape[2:])]
+            size = (ends[0] * ends[1] if count_include_pad else len(seen)) if divide else 1
+            mean = sum(x[:, :, h, w].astype(np.float64) for h, w in seen) / size
+            np.testing.assert_allclose(y[:, :, oh, ow], mean, **tolerance)
+            for h, w in seen:
+                wanted[:, :, h, w] += dy[:, :, oh, ow] / size
+        np.testing.assert_allclose(dx, wanted, **tolerance)
+
+
+@on_each_backend
+def test_nan_wins_and_takes_the_gradient(backend):
+    x = np.array([[[1.0, np.nan, np.inf, 0], [np.nan, 2, 3, 4]]])
+    with kernels.use_backend(backend):
+        pool = nnmod.SpatialMaxPooling(2, 2)
+        np.testing.assert_array_equal(pool.forward(x), [[[np.nan, np.inf]]])
+        np.testing.assert_array_equal(pool.indices, [[[1, 2]]])
+        np.testing.assert_array_equal(pool.backward(x, np.array([[[5.0, 7]]])), [[[0, 5, 7, 0], [0, 0, 0, 0]]])
+        mean = nnmod.SpatialAveragePooling(2, 2, 2, 2)
+        np.testing.assert_array_equal(mean.forward(x), [[[np.nan, np.inf]]])
+
+
+@on_each_backend
+def test_padding_never_wins_and_ties_go_to_the_first(backend):
+    x = np.full((1, 3, 3), -5.0)
+    with kernels.use_backend(backend):
+        pool = nnmod.SpatialMaxPooling(3, 3, 1, 1, 1, 1)
+        assert (pool.forward(x) == -5).all()
+        np.testing.assert_array_equal(pool.indices[0], [[0, 0, 1], [0, 0, 1], [3, 3, 4]])
+        assert (pool.forward(np.full((1, 3, 3), -np.inf)) == -np.inf).all()
+        np.testing.assert_array_equal(pool.indices[0], [[0, 0, 1], [0, 0, 1], [3, 3, 4]])
+
+
+@on_each_backend
+def test_windows_that_would_cover_nothing(backend):
+    """Max pooling drops them where Torch answers -1.8e308; average pooling keeps them, as Torch does, as 0."""
+    x = np.random.default_rng(0).standard_normal((1, 2, 9, 8))
+    with kernels.use_backend(backend):
+        y = nnmod.SpatialMaxPooling(1, 1, 3, 3, ceilMode=True).forward(x)
+        np.testing.assert_array_equal(y, x[:, :, ::3, ::3])
+        for include, divide in ((True, True), (False, True), (True, False)):
+            pool = nnmod.SpatialAveragePooling(1, 1, 3, 3, 0, 0, True, include, divide)
+            y = pool.forward(x)
+            assert y.shape == (1, 2, 4, 4)
+            np.testing.assert_array_equal(y[:, :, :3, :3], x[:, :, ::3, ::3])
+            assert not y[:, :, 3].any() and not y[:, :, :, 3].any()
+            dx = pool.backward(x, np.ones_like(y))
+            assert dx.sum() == 18 and (dx[:, :, ::3, ::3] == 1).all()
+
+
+@on_each_backend
+@pytest.mark.parametrize("make", [nnmod.SpatialMaxPooling, nnmod.SpatialAveragePooling], ids=lambda m: m.__name__)
+def test_empty_batch(backend, make):
+    x = np.empty((0, 2, 4, 5), np.float32)
+    with kernels.use_backend(backend):
+        pool = make(2, 2, 2, 2)
+        y = pool.forward(x)
+        assert y.shape == (0, 2, 2, 2)
+        assert pool.backward(x, y.copy()).shape == x.shape
+
+
+@needs_numba
+def test_threads_change_no_bit(monkeypatch):
+    before = threads.get_num_threads()
+    monkeypatch.setattr(threads, "ELEMENTS_PER_THREAD", 1)
+    x = np.random.default_rng(0).standard_normal((3, 5, 9, 8)).astype(np.float32)
+    results = []
+    try:
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            row = []
+            for pool in (nnmod.SpatialMaxPooling(3, 3, 2, 2, 1, 1), nnmod.SpatialAveragePooling(3, 3, 2, 2, 1, 1)):
+                y = pool.forward(x)
+                row += [y, pool.backward(x, y.copy())]
+            results.append(row)
+    finally:
+        threads.set_num_threads(before)
+    for row in results[1:]:
+        for a, b in zip(results[0], row):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_repr():
+    assert repr(nnmod.SpatialMaxPooling(2, 3)) == "SpatialMaxPooling(2x3, 2,3)"
+    assert repr(nnmod.SpatialMaxPooling(3, 3, 2, 2, 1, 1, True)) == "SpatialMaxPooling(3x3, 2,2, 1,1, ceil)"
+    assert repr(nnmod.SpatialAveragePooling(2, 2)) == "SpatialAveragePooling(2x2, 1,1)"
+    assert (repr(nnmod.SpatialAveragePooling(3, 2, 2, 2, 1, 0, countIncludePad=False, divide=False))
+            == "SpatialAveragePooling(3x2, 2,2, 1,0, padding not counted, sum)")
+
+
+@pytest.mark.parametrize("make, text", [
+    (lambda: nnmod.SpatialMaxPooling(0, 2), "kW must be an int > 0, got 0"),
+    (lambda: nnmod.SpatialMaxPooling(2, 2, dH=0), "dH must be an int > 0, got 0"),
+    (lambda: nnmod.SpatialMaxPooling(3, 3, 1, 1, 2, 1),
+     "padW and padH must be at most half of kW and kH, so that no window lies wholly in the padding; "
+     "got padding 2,1 for a window of 3x3"),
+    (lambda: nnmod.SpatialMaxPooling(2, 2, ceilMode=None), "ceilMode must be True or False, got None"),
+    (lambda: nnmod.SpatialAveragePooling(2, 2, padH=-1), "padH must be an int >= 0, got -1"),
+    (lambda: nnmod.SpatialAveragePooling(2, 1, 1, 1, 1, 1),
+     "padW and padH must be at most half of kW and kH, so that no window lies wholly in the padding; "
+     "got padding 1,1 for a window of 2x1"),
+    (lambda: nnmod.SpatialAveragePooling(2, 2, divide=2), "divide must be True or False, got 2"),
+])
+def test_arguments(make, text):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert str(error.value) == text
+
+
+@pytest.mark.parametrize("make", [nnmod.SpatialMaxPooling, nnmod.SpatialAveragePooling], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("input, error, text", [
+    (np.ones((2, 2), np.float32), nnmod.ShapeError,
+     "input must have shape (N, C, H, W) or (C, H, W), got (2, 2)"),
+    (np.ones((2, 2, 2, 4), np.float32), nnmod.ShapeError,
+     "input of size (2, 4) padded by (0, 1) is smaller than the window (3, 2), dilation (1, 1) (height, width)"),
+    (np.ones((2, 2, 4, 0), np.float32), nnmod.ShapeError,
+     "input must have at least one row and one column, got (2, 2, 4, 0)"),
+    (np.ones((2, 2, 4, 4), int), TypeError,
+     "kernels work on float32 or float64, got cpu.int64 (2, 2, 4, 4); convert it with .astype(np.float32)"),
+], ids=["dimensions", "small", "nothing", "int"])
+def test_wrong_input_changes_nothing(make, input, error, text):
+    pool = make(2, 3, 1, 1, 1, 0)
+    output = pool.forward(np.arange(16, dtype=np.float32).reshape(1, 4, 4))
+    before = output.copy()
+    with pytest.raises(error) as caught:
+        pool.forward(input)
+    assert str(caught.value) == text
+    assert pool.output is output
+    np.testing.assert_array_equal(output, before)
