@@ -52,7 +52,7 @@ def check_gradients(module, input, eps=1e-6, rtol=1e-6, atol=1e-8, scale=1.5):
     """
     module = _double(module)
     input = _copy(input)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(20240607)
     state = random.get_state()
 
     def forward():
@@ -501,7 +501,9 @@ class _Run:
         self.random = like.random if like else random.get_state()
         self.given = None
         output = self.forward()
-        rng = np.random.default_rng(1)
+        # A seed of its own: were gradOutput equal to the input, a normalisation layer's
+        # gradient would be exactly 0, and only rounding would be compared.
+        rng = np.random.default_rng(20240607)
         self.gradOutput = nested.map(
             lambda y: rng.standard_normal(y.shape).astype(y.dtype), output)
         self.savedGradOutput = _copy(self.gradOutput)

@@ -10,6 +10,9 @@ padding sees the sample itself, which is such a matrix already.
 Threads take samples, or blocks of output channels for the gradients of the
 parameters, and each has a slot of *work* of its own.  Every element is computed,
 and samples are added, in one fixed order.
+
+The three verbs are one kernel, because most of its code, and of the time to compile
+it, is the product that they share.
 """
 from . import threads
 from .compile import inline, jit
