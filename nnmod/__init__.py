@@ -54,3 +54,5 @@ from .training import ConfusionMatrix as ConfusionMatrix
 from .training import Logger as Logger
 from .training import StochasticGradient as StochasticGradient
 from .training import progress as progress
+
+__version__ = "0.1.0"

@@ -94,6 +94,32 @@ def type_is(name, value, type_name):
         )
 
 
+def parameters(module, **shapes):
+    """Check each named parameter of *module*, and its gradient, against its shape.
+
+    Kernels trust these sizes, and a user may have put another tensor in the place of
+    one.  An absent parameter is None together with its gradient.
+    """
+    for name, want in shapes.items():
+        twin = _TWINS.get(name) or _TWINS.setdefault(name, "grad" + name[0].upper() + name[1:])
+        param, grad = getattr(module, name), getattr(module, twin)
+        if param is None and grad is None:
+            continue
+        if (param.__class__ is np.ndarray and grad.__class__ is np.ndarray
+                and param.shape == want == grad.shape and param.flags.carray and grad.flags.carray):
+            continue
+        for key, value in ((name, param), (twin, grad)):
+            is_tensor(key, value)
+            if value.shape != want:
+                raise ShapeError(f"{key} must have shape {show(want)}, got {value.shape}; "
+                                 f"write into it ({key}[...] = values) rather than replace it")
+            if not tensor.is_dense(value):
+                raise ValueError(f"{key} must be C-contiguous and writable; use np.ascontiguousarray")
+
+
+_TWINS = {}  # name of a parameter -> name of its gradient
+
+
 def table(name, value, length=None):
     """Check that *value* is a table (list or tuple) of *length* entries, at least one."""
     if not nested.is_table(value):

@@ -100,6 +100,8 @@ class SpatialConvolution(Module):
                 raise ShapeError(f"input must have at least one channel, got {input.shape}")
             self.nInputPlane = x.shape[1]
             self._allocate()
+        check.parameters(self, weight=(self.nOutputPlane, self.nInputPlane, self.kH, self.kW),
+                         bias=(self.nOutputPlane,))
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
         y = geometry.with_batch(output, 4)

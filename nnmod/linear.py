@@ -77,6 +77,12 @@ class Linear(Module):
             check.type_is("input", input, self._type)
             self.inputSize = x.shape[1]
             self._allocate()
+        # Looked at only after one was replaced: at batch 1 the check would cost more than the rest.
+        seen = self._seen
+        if (seen is None or self.weight is not seen[0] or self.bias is not seen[1]
+                or self.gradWeight is not seen[2] or self.gradBias is not seen[3]):
+            check.parameters(self, weight=(self.outputSize, self.inputSize), bias=(self.outputSize,))
+            self._seen = self.weight, self.bias, self.gradWeight, self.gradBias
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-1], self.outputSize), like=input)
         K.gemm(x, self.weight, geometry.with_batch(output, 2), trans_b=True, bias=self.bias)

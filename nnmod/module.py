@@ -23,13 +23,15 @@ class Stateful:
     #: Children; a container has a list of its own.
     modules = ()
 
-    _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState")
+    _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
+                    "_seen")
 
     def __init__(self):
         self.output = None
         self.gradInput = None
         self._type = "cpu.float32"
-        self._given = self._input = self._gradOutput = self._dense = self._keptState = None
+        self._given = self._input = self._gradOutput = self._dense = None
+        self._keptState = self._seen = None
 
     # -- buffers --------------------------------------------------------------
 

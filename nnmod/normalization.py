@@ -64,6 +64,9 @@ class _BatchNormalization(Module):
                 raise ShapeError(f"input must have at least one channel, got {input.shape}")
             self.nOutput = x.shape[1]
             self._allocate()
+        check.parameters(self, weight=(self.nOutput,), bias=(self.nOutput,))
+        check.shape("running_mean", self.running_mean, self.nOutput)
+        check.shape("running_var", self.running_var, self.nOutput)
         K = kernels.of(input, self.weight, self.bias, self.running_mean, self.running_var)
         output = self.resize("output", input.shape, like=input)
         mean = self.resize("_mean", (self.nOutput,), like=input)

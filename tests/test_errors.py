@@ -249,3 +249,23 @@ def test_a_forward_that_fails_further_on_leaves_running_statistics_as_they_were(
         broken.forward(2 * x)
     for norm, mean in zip(broken.findModules(nnmod.BatchNormalization)[0], moved):
         np.testing.assert_array_equal(norm.running_mean, mean)
+
+
+@pytest.mark.parametrize("make, x", [
+    (lambda: nnmod.Linear(3, 2), float32(4, 3)),
+    (lambda: nnmod.SpatialConvolution(3, 2, 2, 2), float32(1, 3, 4, 4)),
+    (lambda: nnmod.BatchNormalization(3), float32(4, 3)),
+], ids=["Linear", "SpatialConvolution", "BatchNormalization"])
+def test_a_parameter_that_was_replaced_by_another_size_never_reaches_a_kernel(make, x):
+    for name in ("weight", "gradWeight", "bias", "gradBias"):
+        module = make()
+        shape = getattr(module, name).shape
+        setattr(module, name, np.zeros((*shape[:-1], 7), np.float32))
+        with pytest.raises(nnmod.ShapeError) as caught:
+            module.forward(x)
+        assert str(caught.value).startswith(f"{name} must have shape {shape}, got")
+    module = make()
+    module.weight = np.zeros((*module.weight.shape, 2), np.float32)[..., 0]
+    with pytest.raises(ValueError) as caught:
+        module.forward(x)
+    assert str(caught.value) == "weight must be C-contiguous and writable; use np.ascontiguousarray"

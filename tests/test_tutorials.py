@@ -1,0 +1,130 @@
+"""Every tutorial runs, makes the pictures that it promises, and keeps its claims."""
+import ast
+import importlib.util
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FOLDER = ROOT / "tutorials"
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """A script, the packages it needs, the files it writes, and what its output must say."""
+
+    name: str
+    needs: tuple
+    pictures: tuple
+    claims: tuple  # regular expressions, in the order of the output
+    others: tuple = ()  # files beside the pictures
+
+    def run(self, out, **environment):
+        """The output of a quick run that writes to *out*."""
+        missing = [package for package in self.needs if importlib.util.find_spec(package) is None]
+        if missing:
+            pytest.skip(f"{self.name} needs {', '.join(missing)}: pip install nnmod[tutorials]")
+        result = subprocess.run(
+            [sys.executable, str(FOLDER / f"{self.name}.py"), "--quick", "--out", str(out)],
+            capture_output=True, text=True, timeout=300, cwd=out.parent,
+            env=os.environ | {
+                "MPLBACKEND": "Agg", "NNMOD_QUIET": "1", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1",
+                # NumPy's products are small here, and its threads wait for each other on a busy machine.
+                "OPENBLAS_NUM_THREADS": "1",
+            } | environment)
+        assert result.returncode == 0, result.stderr
+        return result
+
+
+TUTORIALS = [
+    Tutorial("01_three_verbs", ("matplotlib",), ("network.png", "descent.png"), (
+        r"y\[0\] = 1\*1 \+ 2\*2    \+ 0 = 5",
+        r"loss = .* = 4\n",
+        r"after the second call: gradBias = \(4, -4\)",
+        r"= 0\.25: it was 4",
+        r"All numbers are as on paper",
+    )),
+    Tutorial("02_training_loop", ("matplotlib",), ("spirals.png",), (
+        r"4482 numbers to learn",
+        r"epoch +40   loss 0\.\d+   right +[89]\d\.\d %",
+        r"training points: \d+\.\d % right; points it never saw: \d+\.\d %",
+    )),
+    Tutorial("03_digits", ("matplotlib", "tqdm", "mlxtend", "safetensors"),
+             ("learning_curves.png", "filters.png", "confusion.png", "mistakes.png"), (
+        r"600 digits to learn from, 200 held out",
+        r"431080 numbers to learn",
+        r"compiling kernels \.\.\. \d+\.\d s",
+        r"training time: \d+\.\d s",
+        r"held-out accuracy: \d+\.\d\d %",
+        r"the same 2000 outputs, equal to the bit",
+    ), ("lenet.safetensors", "log.tsv")),
+    Tutorial("04_your_own_module", ("matplotlib",), ("derivative.png",), (
+        r"Swish: the gradients are right, and all \d+ checks pass",
+        r"CReLU: the gradients are right",
+        r"LowRankLinear: the gradients are right",
+        r"GaussianDropout: the gradients are right",
+        r"AssertionError: ForgetfulSwish\(\): gradInput is wrong, worst at .*: backward .*, finite difference",
+        r"AssertionError: AssigningLinear\(6 -> 2 -> 4\): gradDown is wrong",
+        r"% of the points are right",
+    )),
+    Tutorial("05_inside", ("matplotlib", "mlxtend"), ("activations.png", "gradients.png", "dead_units.png"), (
+        r"Sequential\[14\] > Linear ",
+        r"sigmoid +\S+e-0[6-9] ",
+        r"ReLU, Kaiming's start +loss [\d.]+ -> 0\.",
+        r"bias -5: +\d\d of 100 units are dead",
+        r"bias  0:   0 of 100 units are dead; after 5 epochs 100 units have moved",
+    )),
+]
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda t: t.name)
+def test_tutorial(tutorial, tmp_path):
+    out = tmp_path / "new" / "folder"
+    out.parent.mkdir()
+    text = tutorial.run(out).stdout
+    position = 0
+    for claim in tutorial.claims:
+        found = re.compile(claim).search(text, position)
+        assert found, f"{tutorial.name} does not say {claim!r} after\n{text[:position]}\nbut\n{text[position:]}"
+        position = found.end()
+    assert sorted(path.name for path in out.iterdir()) == sorted(tutorial.pictures + tutorial.others)
+    for name in tutorial.pictures:
+        data = (out / name).read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n", f"{name} is not a PNG file"
+        width, height = struct.unpack(">II", data[16:24])
+        assert 700 <= width <= 1600 and 400 <= height <= 1600, f"{name} has {width} x {height} pixels"
+        assert len(data) > 15_000, f"{name} has {len(data)} bytes: is it blank?"
+
+
+def test_digits_show_their_progress_and_repeat_to_the_bit(tmp_path):
+    """The same seed, whatever the number of threads: the same weights and the same accuracy."""
+    tutorial = next(t for t in TUTORIALS if t.name == "03_digits")
+    results = []
+    for threads in "12":
+        result = tutorial.run(tmp_path / threads, NNMOD_NUM_THREADS=threads)
+        results.append(re.findall(r"held-out accuracy: .*|fingerprint of the weights: .*", result.stdout))
+        assert re.search(r"epoch 2/2: +100%.*<.*loss [\d.]+, accuracy [\d.]+ %, \d+ samples/s", result.stderr)
+    assert len(results[0]) == 2 and results[0] == results[1]
+
+
+def test_every_script_is_listed_and_reads_like_the_others():
+    scripts = sorted(FOLDER.glob("[0-9]*.py"))
+    assert [path.stem for path in scripts] == [tutorial.name for tutorial in TUTORIALS]
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for path in scripts:
+        assert f"`{path.name}`" in readme
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        doc = ast.get_docstring(tree)
+        assert doc.startswith(f"Tutorial {int(path.stem[:2])}: ") and "You learn" in doc
+        assert f"python tutorials/{path.name}" in doc
+        main = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main")
+        assert ast.unparse(main.args) == "argv=None"
+        assert "pyplot" not in text, f"{path.name}: a Figure of its own needs no display and no global state"
+        assert max(map(len, text.splitlines())) <= 115
