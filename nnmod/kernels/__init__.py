@@ -138,35 +138,46 @@ class _Elementwise:
         self.__doc__ = formula.__doc__
         self.__name__ = formula.__name__
         self._arguments = len(inspect.signature(formula).parameters) + outputs
-        self._count = None  # of tensors among the arguments; known from the first call
+        self._tensors = None  # how many arguments are tensors; known from the first call
         self._compiled = {}
+        # The usual case without a detour, on the backend that made it.
+        self._direct, self._direct_backend = None, None
 
     def __call__(self, *args):
-        count = self._count
-        if count is None or len(args) != self._arguments:
-            count = self._count_tensors(args)
-        tensors = args[:count]
-        shape = tensors[0].shape
+        if self._direct_backend is _cpu_backend is not None and len(args) == self._arguments:
+            self._direct(*args)
+        else:
+            self._checked(*args)
+
+    def _checked(self, *args):
+        """Any call: every argument is looked at, and what is wrong is said."""
+        tensors = args[:self._tensors or self._count_tensors(args)]
+        if len(args) != self._arguments:
+            raise TypeError(f"{self!r} takes {self._arguments} arguments, got {len(args)}")
         for tensor in tensors:
-            if tensor.shape != shape:
-                raise ValueError(f"{self!r}: tensors must have one shape, got {shape} and {tensor.shape}")
+            if not isinstance(tensor, np.ndarray):
+                raise TypeError(f"{self!r} takes {len(tensors)} tensors first, got {_describe(tensor)}")
+            if tensor.shape != tensors[0].shape:
+                raise ValueError(f"{self!r}: tensors must have one shape, got {tensors[0].shape} "
+                                 f"and {tensor.shape}")
         backend = of(*tensors)
         kernel = self._compiled.get(backend)
         if kernel is None:
-            kernel = backend.elementwise(self.formula, count - self.outputs, self.outputs)
+            kernel = backend.elementwise(self.formula, len(tensors) - self.outputs, self.outputs)
             self._compiled[backend] = kernel
+            if hasattr(kernel, "direct"):
+                self._direct, self._direct_backend = kernel.direct(self._checked), backend
         kernel(*args)
 
     def _count_tensors(self, args):
-        if len(args) != self._arguments:
-            raise TypeError(f"{self!r} takes {self._arguments} arguments, got {len(args)}")
         count = 0
         while count < len(args) and isinstance(args[count], np.ndarray):
             count += 1
-        if count <= self.outputs:
-            raise TypeError(f"{self!r} takes its tensors first, an input and {self.outputs} output(s) "
-                            "at least, then its numbers")
-        self._count = count
+        if len(args) == self._arguments:
+            if count <= self.outputs:
+                raise TypeError(f"{self!r} takes its tensors first, an input and {self.outputs} output(s) "
+                                "at least, then its numbers")
+            self._tensors = count
         return count
 
     def __repr__(self):

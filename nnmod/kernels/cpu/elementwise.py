@@ -1,4 +1,5 @@
 """Turn a scalar formula into a compiled loop over whole tensors, and into a sum."""
+import inspect
 import types
 
 import numpy as np
@@ -61,6 +62,36 @@ class _Loop:
             loop(0, size, *flat, *numbers)
         else:
             threads.run(loop, size, threads.ELEMENTS_PER_THREAD, *flat, *numbers)
+
+    def direct(self, otherwise):
+        """The same for the usual case, written out: dense tensors, all different, too few to divide.
+
+        *otherwise* takes every other call, a wrong one too.  Loops over the arguments
+        would cost a small tensor more than its kernel does.
+        """
+        count = self._tensors
+        tensors = [f"t{k}" for k in range(count)]
+        numbers = [f"n{k}" for k in range(len(inspect.signature(self._formula).parameters) - self._reads)]
+        arguments = ", ".join(tensors + numbers)
+        unusual = ["t0.__class__ is not array", "t0.dtype is not float32 and t0.dtype is not float64",
+                   "t0.size >= 2 * threads.ELEMENTS_PER_THREAD", "not t0.flags.carray"]
+        for k, tensor in enumerate(tensors[1:], 1):
+            unusual += [f"{tensor}.__class__ is not array", f"{tensor}.shape != t0.shape",
+                        f"{tensor}.dtype is not t0.dtype", f"not {tensor}.flags.carray",
+                        *(f"{tensor} is {other}" for other in tensors[:k])]
+        loop_arguments = [f"{t}.ravel()" for t in tensors] + [f"float({n})" for n in numbers]
+        source = "\n".join([
+            f"def direct({arguments}):",
+            "    loop = loops.get(names)",
+            f"    if loop is None or {' or '.join(unusual)}:",
+            f"        return otherwise({arguments})",
+            f"    loop(0, t0.size, {', '.join(loop_arguments)})",
+        ])
+        scope = {"loops": self._loops, "names": tuple(range(count)), "otherwise": otherwise,
+                 "array": np.ndarray, "threads": threads,
+                 "float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+        exec(source, scope)
+        return scope["direct"]
 
     def _strided(self, args):
         """The same through dense copies; what is an input and an output stays one."""
