@@ -35,3 +35,18 @@ def test_without_a_batch_dimension(case):
         for actual, batch in zip(nested.leaves([alone, dx]), nested.leaves([output, gradInput])):
             assert actual.shape == batch.shape[1:]
             np.testing.assert_allclose(actual, batch[row], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.single], ids=lambda case: case.id)
+def test_an_empty_batch(case):
+    """No rows in, no rows out; the gradients of the parameters stay as they are."""
+    module, input = case.make().double(), case.input()
+    full = [y.shape for y in nested.leaves(module.forward(input))]
+    nothing = input[:0].copy()
+    output = module.forward(nothing)
+    assert [y.shape for y in nested.leaves(output)] == [(0, *shape[1:]) for shape in full]
+    for grad in module.parameters()[1]:
+        grad.fill(3)
+    gradInput = module.backward(nothing, nested.map(np.copy, output))
+    assert gradInput.shape == nothing.shape
+    assert all((grad == 3).all() for grad in module.parameters()[1])
