@@ -48,6 +48,7 @@ class SpatialConvolution(Module):
 
     bufferNames = ("_work",)
     backwardNeeds = frozenset({"input"})
+    accReadsGradInput = False
 
     def __init__(self, nInputPlane, nOutputPlane, kW, kH, dW=1, dH=1, padW=0, padH=None, bias=True):
         super().__init__()

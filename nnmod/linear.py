@@ -34,6 +34,7 @@ class Linear(Module):
     """
 
     backwardNeeds = frozenset({"input"})
+    accReadsGradInput = False
 
     def __init__(self, inputSize, outputSize, bias=True):
         super().__init__()

@@ -179,6 +179,9 @@ class Module(Stateful):
     sizesKnown = True
     #: False on a first layer skips the work of updateGradInput.
     needsGradInput = True
+    #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
+    #: A class whose two verbs do not depend on each other says False.
+    accReadsGradInput = True
     #: Whether the last forward changed state that keepState() remembered.
     _stateMoved = False
 
@@ -225,7 +228,7 @@ class Module(Stateful):
         output; both are checked before anything is written.
         """
         self._checkBackward(input, gradOutput)
-        if self.needsGradInput:
+        if self.needsGradInput or (self.accReadsGradInput and self.paramNames):
             self.updateGradInput(self._input, self._gradOutput)
         else:
             self.gradInput = None

@@ -10,6 +10,7 @@ class _BatchNormalization(Module):
     stateNames = ("running_mean", "running_var")
     bufferNames = ("_mean", "_invstd", "_ofBatch")
     backwardNeeds = frozenset({"input"})
+    accReadsGradInput = False
     _positions = ()
 
     def __init__(self, nOutput, eps=1e-5, momentum=0.1, affine=True):

@@ -156,6 +156,40 @@ def test_a_first_layer_may_skip_the_gradient_of_its_input(wrap):
     assert net[0].needsGradInput is False
 
 
+def test_a_gradient_that_accGradParameters_builds_on_is_not_skipped():
+    """LowRank's accGradParameters reads a buffer of updateGradInput (contract, line 5)."""
+    class LowRank(nnmod.Module):
+        paramNames = ("down", "up")
+        bufferNames = ("hidden", "gradHidden")
+
+        def __init__(self):
+            super().__init__()
+            self.down, self.up = np.ones((2, 3)), np.ones((4, 2))
+            self.gradDown, self.gradUp = np.zeros((2, 3)), np.zeros((4, 2))
+            self.hidden = self.gradHidden = None
+
+        def updateOutput(self, input):
+            self.hidden = input @ self.down.T
+            self.output = self.hidden @ self.up.T
+            return self.output
+
+        def updateGradInput(self, input, gradOutput):
+            self.gradHidden = gradOutput @ self.up
+            self.gradInput = self.gradHidden @ self.down
+            return self.gradInput
+
+        def accGradParameters(self, input, gradOutput, scale=1.0):
+            self.gradDown += scale * self.gradHidden.T @ input
+            self.gradUp += scale * gradOutput.T @ self.hidden
+
+    first = LowRank()
+    first.needsGradInput = False
+    x = np.ones((5, 3))
+    first.backward(x, np.ones_like(first.forward(x)))
+    first.backward(x, 3 * np.ones_like(first.forward(x)))
+    np.testing.assert_allclose(first.gradDown, 4 * 5 * 4)
+
+
 def test_needsGradInput_of_one_layer():
     net = Sequential(Linear(3, 2), Tanh())
     net[0].needsGradInput = False
