@@ -73,7 +73,7 @@ def zero_based(target):
     return int(target) - 1 if np.isscalar(target) else np.asarray(target).astype(np.int64) - 1
 
 
-MODULES = [name for name in GOLDEN.names("module") if "new" in GOLDEN.case(name)]
+MODULES = GOLDEN.names("module")
 
 
 @pytest.mark.parametrize("name", MODULES)
