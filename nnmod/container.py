@@ -1,8 +1,6 @@
 """Containers: modules made of modules.  Sequential, Concat."""
 import html
 
-import numpy as np
-
 from . import check, errors, kernels, tensor
 from .module import Module
 
@@ -44,27 +42,16 @@ class Container(Module):
         if not isinstance(module, Module):
             hint = "; make an instance of it first" if isinstance(module, type) else ""
             raise TypeError(f"a container takes modules, got {module!r}{hint}")
-        inside = {id(m): m for m in self.listModules()}
-        for m in module.listModules():
-            if id(m) in inside:
-                raise ValueError(
-                    f"{m!r} is already in this container, and one module holds one position; to use "
-                    'its weights twice, add m.clone("weight", "bias", "gradWeight", "gradBias")'
-                )
         children = list(self.modules)
         children.insert(index, module)
-        self._checkChildren(children)
-        self.modules = children
-        self._structureChanged()
+        self._setChildren(children)
         return self
 
     def remove(self, index=-1):
         """Take out and return the module at *index*, the last by default."""
         children = list(self.modules)
         module = children.pop(index)
-        self._checkChildren(children)
-        self.modules = children
-        self._structureChanged()
+        self._setChildren(children)
         return module
 
     def get(self, index):
@@ -87,14 +74,21 @@ class Container(Module):
     def __iter__(self):
         return iter(self.modules)
 
-    def _replaceChildren(self, children):
+    def _setChildren(self, children):
+        """Put *children* in the place of the present ones, if they may stand here."""
+        seen = {id(self)}
+        for child in children:
+            for m in child.listModules():
+                if id(m) in seen:
+                    raise ValueError(
+                        f"{m!r} is already in this container, and one module holds one position; to use "
+                        'its weights twice, add m.clone("weight", "bias", "gradWeight", "gradBias")'
+                    )
+                seen.add(id(m))
         self._checkChildren(children)
-        self.modules = list(children)
-        self._structureChanged()
-
-    def _structureChanged(self):
+        self.modules = children
         if not self._needsGradInput:
-            self.needsGradInput = False
+            self.needsGradInput = False  # of a new first child too
 
     def _checkChildren(self, children):
         """Raise ValueError unless these children may stand together."""
@@ -350,6 +344,7 @@ class Concat(Branching):
 
     Source: Torch7's nn.Concat.
 
+    >>> import numpy as np
     >>> from nnmod import Linear, Identity
     >>> Concat(1, Linear(3, 2), Identity()).forward(np.ones((4, 3), np.float32)).shape
     (4, 5)

@@ -263,7 +263,7 @@ class ClassNLLCriterion(Criterion):
 
     def _checked(self, input, target):
         check.floating("input", input)
-        x = tensor.dense(check.batched("input", input, "N", "C"))
+        x = tensor.dense(check.batched("input", input, "N", "C"))[0]
         N, C = x.shape
         if self.sizeAverage and N == 0:
             raise ShapeError("an average over no rows has no value; use sizeAverage=False "

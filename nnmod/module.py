@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from . import check, kernels, nested, tensor
+from . import check, kernels, tensor
 
 
 class Stateful:
@@ -171,7 +171,8 @@ class Module(Stateful):
     paramNames = ("weight", "bias")
     #: What backward reads, a subset of {"input", "output"}.
     backwardNeeds = frozenset({"input", "output"})
-    #: Whether forward overwrites its input, and backward its gradOutput.
+    #: Whether forward overwrites its input, and backward its gradOutput.  (What kernels
+    #: cannot use as it lies, strided or read-only, is copied first and stays as it was.)
     inplace = False
     #: Whether the output may be a view of the input.
     sharesInput = False
@@ -294,9 +295,7 @@ class Module(Stateful):
         """*value* with every tensor dense; copies live in buffers of this module."""
         if self._dense is None:
             self._dense = {}
-        usable = tensor.dense(value, self._dense.get(name))
-        if usable is not value:
-            self._dense[name] = usable
+        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
         return usable
 
     # -- a forward that fails further on ----------------------------------------
@@ -477,7 +476,7 @@ class Module(Stateful):
         """*function*(self), whose children are replaced in the same way; returns it."""
         out = function(self)
         if out.modules:
-            out._replaceChildren([child.replace(function) for child in out.modules])
+            out._setChildren([child.replace(function) for child in out.modules])
         return out
 
     def findModules(self, cls):

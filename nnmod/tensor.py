@@ -55,22 +55,26 @@ def is_dense(value):
 
 
 def dense(value, buffer=None):
-    """*value* itself if kernels can use it as it is, else a copy of it.
+    """*value* in a form that kernels can use, and the buffer to give to the next call.
 
-    The copy goes to *buffer* where that has the right shape and dtype, so that a
-    loop over strided inputs allocates once.  Tables are handled leaf by leaf.
+    That is *value* itself if it is dense, else a copy of it.  The copy goes to *buffer*
+    where that has the right shape and dtype, so that a loop over strided inputs
+    allocates once.  Tables are handled leaf by leaf.  The buffer returned holds copies
+    only, never a tensor of the caller's: the next call may write to it.
     """
     if nested.is_table(value):
-        old = buffer if isinstance(buffer, list) and len(buffer) == len(value) else [None] * len(value)
-        new = [dense(item, spare) for item, spare in zip(value, old)]
-        return value if isinstance(value, list) and all(a is b for a, b in zip(new, value)) else new
+        spares = buffer if isinstance(buffer, list) and len(buffer) == len(value) else [None] * len(value)
+        pairs = [dense(item, spare) for item, spare in zip(value, spares)]
+        new = [usable for usable, _ in pairs]
+        if isinstance(value, list) and all(a is b for a, b in zip(new, value)):
+            new = value
+        return new, [spare for _, spare in pairs]
     if not is_tensor(value) or is_dense(value):
-        return value
-    if not (is_tensor(buffer) and buffer is not value
-            and buffer.shape == value.shape and buffer.dtype == value.dtype):
+        return value, buffer
+    if not (is_tensor(buffer) and buffer.shape == value.shape and buffer.dtype == value.dtype):
         buffer = empty(value.shape, value.dtype)
     copy(value, buffer)
-    return buffer
+    return buffer, buffer
 
 
 def resize(buffer, shape, dtype):

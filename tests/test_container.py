@@ -65,6 +65,9 @@ def test_replace_descends_into_the_replacement():
     assert names == ["Sequential", "Linear", "Sequential", "ReLU", "Dropout", "Concat", "Sequential", "ReLU",
                      "Dropout", "Dropout"]
     assert isinstance(Tanh().replace(rebuild), Sequential)
+    one = ReLU()
+    with pytest.raises(ValueError, match="one module holds one position"):
+        Sequential(Tanh(), Tanh()).replace(lambda m: one if isinstance(m, Tanh) else m)
 
 
 def test_training_and_evaluation_reach_every_module():
@@ -296,3 +299,27 @@ def test_inferred_sizes():
     assert net.forward(np.zeros((5, 3))).shape == (5, 2)
     assert repr(net[0]) == "Linear(3 -> 4)" and net[0].weight.dtype == np.float64
     assert twin.forward(x32(2, 7)).shape == (2, 2)
+
+
+def test_copies_of_strided_arguments_never_go_into_the_callers_tensors():
+    """A table may hold a dense tensor in one pass and a strided one in the next."""
+    join = nnmod.JoinTable(1)
+    dense, wide = x32(2, 3), np.zeros((2, 3, 2), np.float32)
+    strided = wide[..., 0]
+    join.forward([strided, dense])
+    kept = dense.copy()
+    join.forward([strided, wide[..., 1]])
+    np.testing.assert_array_equal(dense, kept)
+    outputs = join.forward([dense, strided]), join.forward([strided, dense])
+    np.testing.assert_array_equal(dense, kept)
+    assert outputs[0].shape == (2, 6)
+
+    net = ParallelTable(Tanh(), Tanh())
+    entries = [x32(2, 3), x32(2, 3)]
+    net.forward(entries)
+    gradient = x32(2, 3)
+    kept = gradient.copy()
+    net.backward(entries, [strided, gradient])
+    net.forward(entries)
+    net.backward(entries, [strided, wide[..., 1]])
+    np.testing.assert_array_equal(gradient, kept)

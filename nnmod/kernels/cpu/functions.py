@@ -2,8 +2,8 @@
 
 They stand in for the functions of the same names in ``formulas.py`` when a
 formula is compiled.  Errors are below 3 units in the last place; exp gives 0,
-inf and NaN where IEEE does.  (SVML is not on the registries, and ``math.exp``
-keeps a loop scalar: 15 to 50 times slower.)
+inf and NaN where IEEE does.  (``math.exp`` keeps a loop scalar, which is many times
+slower, and Intel's SVML, which Numba could use, comes with no pip package.)
 """
 import math
 
