@@ -17,12 +17,15 @@ class Case:
 
     id: str
     make: Callable[[], nnmod.Module]
-    shape: tuple | list
+    shape: tuple | list | None
     spread: bool = False  # distinct inputs 0.1 apart, for functions with kinks or ties
     single: bool = False  # row i of the batch, alone, gives row i of the output
+    values: Callable | None = None  # makes the input instead: function(rng) -> tensor or table
 
     def input(self):
-        """One float64 input, the same each time."""
+        """One float64 input (indices: integers), the same each time."""
+        if self.values is not None:
+            return self.values(np.random.default_rng(1))
         return _tensors(self.shape, self.spread)
 
 

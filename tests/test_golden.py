@@ -3,12 +3,11 @@
 Inputs, parameters and gradOutputs are Torch's own; outputs, gradients and running
 statistics must agree to 1e-10 of the largest element in float64.
 """
-import inspect
-
 import numpy as np
 import pytest
 
 import nnmod
+from golden_build import INPUTS, TARGETS, build, classes, zero_based
 from golden_data import GOLDEN
 from nnmod import kernels, nested, optim
 
@@ -20,42 +19,16 @@ DEVIATIONS = {
 }
 
 
-def build(spec):
-    """The module that a recorded constructor makes, with Torch's numbers counted from 0."""
-    name = spec["$new"].split(".")[1]
-    cls = getattr(nnmod, name)
-    args = [argument(a) for a in spec.get("args", [])]
-    calls = dict(map(tuple, [(method, values) for method, values in spec.get("calls", [])
-                             if method != "add"]))
-    known = list(inspect.signature(cls).parameters.values())
-    args = [known[i].default if a is None else a for i, a in enumerate(args)]
-    if name in ("Concat", "JoinTable"):
-        args[0] -= 1
-    if name == "ClassNLLCriterion" and len(args) > 2:
-        args[2] -= 1
-    words = {}
-    for method, values in calls.items():
-        words |= {
-            "noBias": {"bias": False},
-            "ceil": {"ceilMode": True},
-            "setCountExcludePad": {"countIncludePad": False},
-            "setNumInputDims": {"numInputDims": values[0] if values else None},
-        }[method]
-    for field, value in (spec.get("set") or {}).items():
-        words[field] = value
-    module = cls(*args, **words)
-    for method, values in spec.get("calls", []):
-        if method == "add":
-            module.add(build(values[0]))
-    return module
-
-
-def argument(value):
-    if isinstance(value, dict) and "$new" in value:
-        return build(value)
-    if isinstance(value, dict) and "$storage" in value:
-        return tuple(value["$storage"])
-    return value
+def known(kind):
+    """The cases of *kind*; those of a class that is still to come are skipped, by name."""
+    cases = []
+    for name in GOLDEN.names(kind):
+        if "new" not in GOLDEN.case(name):
+            continue  # a graph: built by hand in the tests of its room
+        missing = sorted({c for c in classes(GOLDEN.case(name)["new"]) if not hasattr(nnmod, c)})
+        marks = pytest.mark.skip(f"not there yet: {', '.join(missing)}") if missing else ()
+        cases.append(pytest.param(name, marks=marks))
+    return cases
 
 
 def assert_close(actual, expected, what, tolerance=1e-10):
@@ -69,14 +42,7 @@ def assert_close(actual, expected, what, tolerance=1e-10):
                                    equal_nan=True, err_msg=what)
 
 
-def zero_based(target):
-    return int(target) - 1 if np.isscalar(target) else np.asarray(target).astype(np.int64) - 1
-
-
-MODULES = GOLDEN.names("module")
-
-
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", known("module"))
 @pytest.mark.parametrize("convert, tolerance", [("double", 1e-10), ("float", 1e-5)])
 def test_module(name, convert, tolerance, monkeypatch):
     case = GOLDEN.case(name)
@@ -85,6 +51,8 @@ def test_module(name, convert, tolerance, monkeypatch):
     dtype = np.float64 if convert == "double" else np.float32
     input, gradOutput = (nested.map(lambda x: np.asarray(x).astype(dtype), case[key])
                          for key in ("input", "gradOutput"))
+    if case["class"][3:] in INPUTS:
+        input = INPUTS[case["class"][3:]](input)
     for param, value in zip(module.parameters()[0], case["params"], strict=True):
         param[...] = value
     for path in case["state_before"]:
@@ -130,19 +98,20 @@ def state_of(module, path):
     return getattr(module, parts[0])
 
 
-@pytest.mark.parametrize("name", GOLDEN.names("criterion"))
+@pytest.mark.parametrize("name", known("criterion"))
 @pytest.mark.parametrize("convert, tolerance", [("double", 1e-10), ("float", 1e-5)])
 def test_criterion(name, convert, tolerance):
     case = GOLDEN.case(name)
     criterion = getattr(build(case["new"]), convert)()
     dtype = np.float64 if convert == "double" else np.float32
-    input = case["input"].astype(dtype)
-    target = zero_based(case["target"]) if "Class" in name or "Cross" in name else case["target"].astype(dtype)
+    input = nested.map(lambda x: np.asarray(x).astype(dtype), case["input"])
+    target = TARGETS.get(case["class"][3:], lambda t: nested.map(lambda x: np.asarray(x).astype(dtype), t))(
+        case["target"])
     assert criterion.forward(input, target) == pytest.approx(case["output"], rel=tolerance, abs=1e-300)
     assert_close(criterion.backward(input, target), case["gradInput"], "gradInput", tolerance)
 
 
-@pytest.mark.parametrize("name", GOLDEN.names("module_error"))
+@pytest.mark.parametrize("name", known("module_error"))
 def test_what_torch_refuses_is_refused(name):
     case = GOLDEN.case(name)
     with pytest.raises(nnmod.ShapeError):

@@ -2,8 +2,9 @@
 
 Numba's own cache raises where no directory can be written, and keys a kernel on
 its own file alone.  Here a cache that cannot be used costs speed at most, and a
-kernel is compiled anew whenever any source file of the kernels has changed.
+kernel is compiled anew whenever its file has changed, or a file that it imports from.
 """
+import ast
 import functools
 import hashlib
 import os
@@ -97,7 +98,8 @@ class _KernelCache(FunctionCache):
 
     def __init__(self, function, extra_key):
         super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp(), _kernel_sources(), extra_key
+        sources = _sources(function.__globals__.get("__file__"))
+        stamp = self._impl.locator.get_source_stamp(), sources, extra_key
         self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig, target_context):
@@ -119,13 +121,35 @@ class _KernelCache(FunctionCache):
 
 
 @functools.cache
-def _kernel_sources():
-    """A digest of every source file that a kernel may inline from."""
+def _sources(file):
+    """A digest of every source file of the kernels that code in *file* may inline from.
+
+    For a file of the kernels that is itself and what it imports, near and far; for
+    any other file, or none, all of them.
+    """
     digest = hashlib.sha256()
-    root = pathlib.Path(__file__).parent
-    for path in sorted([root.parent / "formulas.py", *root.glob("*.py")]):
-        digest.update(path.read_bytes())
+    path = pathlib.Path(file) if file else None
+    every = sorted([_KERNELS / "formulas.py", *_CPU.glob("*.py")])
+    for source in sorted(_imported(path, set())) if path in every else every:
+        digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+_CPU = pathlib.Path(__file__).parent
+_KERNELS = _CPU.parent
+
+
+def _imported(path, seen):
+    """*path* and the files of the kernels that it imports from, directly or through others."""
+    if path in seen or not path.is_file():
+        return seen
+    seen.add(path)
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = _CPU if node.level == 1 else _KERNELS
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                _imported(base / f"{name}.py", seen)
+    return seen
 
 
 class _Announcer:
