@@ -149,6 +149,13 @@ def not_negative(**sizes):
             raise ValueError(f"{name} must be an int >= 0, got {value!r}")
 
 
+def integer(**values):
+    """Check that every keyword is an int."""
+    for name, value in values.items():
+        if not is_int(value):
+            raise ValueError(f"{name} must be an int, got {value!r}")
+
+
 def number(low=None, high=None, **values):
     """Check that every keyword is a number, within [low, high] where given."""
     for name, value in values.items():

@@ -349,9 +349,8 @@ def check_types(make, input):
     _declared_are(module, np.float32)
     _equal(module, "parameters after double() and float()", module.parameters()[0], values)
     module.double()
-    if not any(x.dtype.kind == "f" for x in nested.leaves(input)):
-        return  # indices have no precision to be wrong in
-    for wrong in (np.float16, np.float32 if module.parameters()[0] else np.float16):
+    indices = not any(x.dtype.kind == "f" for x in nested.leaves(input))  # no precision to be wrong in
+    for wrong in () if indices else (np.float16, np.float32 if module.parameters()[0] else np.float16):
         _raises(module, TypeError, lambda: module.forward(nested.map(_to(wrong), input)),
                 f"an input of {wrong.__name__}", allow_pass=_passes_anything(module))
 

@@ -3,7 +3,7 @@
 A new module or criterion adds its lines here, before it is written, and gets every
 test of the contract.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 import numpy as np
@@ -21,6 +21,8 @@ class Case:
     spread: bool = False  # distinct inputs 0.1 apart, for functions with kinks or ties
     single: bool = False  # row i of the batch, alone, gives row i of the output
     values: Callable | None = None  # makes the input instead: function(rng) -> tensor or table
+    #: Checks that have no meaning here: name without check_ -> reason.
+    excused: dict = field(default_factory=dict)
 
     def input(self):
         """One float64 input (indices: integers), the same each time."""
@@ -137,7 +139,85 @@ CASES = [
     Case("SoftPlus-beta", lambda: nnmod.SoftPlus(2.5), (3, 7), single=True),
     Case("HardTanh", nnmod.HardTanh, (5, 6), spread=True, single=True),
     Case("HardTanh-limits_inplace", lambda: nnmod.HardTanh(-0.5, 0.8, True), (5, 6), spread=True),
+    Case("Threshold", nnmod.Threshold, (4, 6), spread=True, single=True),
+    Case("Threshold-value", lambda: nnmod.Threshold(0.5, -3), (4, 6), spread=True, single=True),
+    Case("Threshold-inplace", lambda: nnmod.Threshold(0.5, 0.1, True), (4, 6), spread=True),
+    Case("ReLU6", nnmod.ReLU6, (4, 40), spread=True, single=True),
+    Case("ReLU6-inplace", lambda: nnmod.ReLU6(True), (4, 40), spread=True),
+    Case("PReLU", nnmod.PReLU, (4, 6), spread=True, single=True),
+    Case("PReLU-rows", lambda: nnmod.PReLU(6), (4, 6), spread=True, single=True),
+    Case("PReLU-images", lambda: nnmod.PReLU(3), (2, 3, 2, 4), spread=True),
+    Case("RReLU", nnmod.RReLU, (4, 7), spread=True),
+    Case("RReLU-inplace", lambda: nnmod.RReLU(0.1, 0.4, True), (4, 7), spread=True),
+    Case("RReLU-evaluate", lambda: nnmod.RReLU().evaluate(), (4, 7), spread=True, single=True),
+    Case("RReLU-inplace_evaluate", lambda: nnmod.RReLU(inplace=True).evaluate(), (4, 7), spread=True),
+    Case("CReLU", lambda: nnmod.CReLU(1), (4, 3), spread=True, single=True),
+    Case("CReLU-images_inplace", lambda: nnmod.CReLU(3, True), (2, 3, 2, 4), spread=True),
+    Case("Clamp", lambda: nnmod.Clamp(-0.5, 0.8), (5, 6), spread=True, single=True),
+    Case("Clamp-wide", lambda: nnmod.Clamp(-2, 1), (5, 9), spread=True, single=True),
+    Case("HardShrink", nnmod.HardShrink, (5, 6), spread=True, single=True),
+    Case("HardShrink-lam", lambda: nnmod.HardShrink(0.71), (5, 6), spread=True, single=True),
+    Case("SoftShrink", nnmod.SoftShrink, (5, 6), spread=True, single=True),
+    Case("SoftShrink-lam", lambda: nnmod.SoftShrink(0.21), (5, 6), spread=True, single=True),
+    # sigmoid
+    Case("LogSigmoid", nnmod.LogSigmoid, (3, 7), single=True),
+    Case("LogSigmoid-far", nnmod.LogSigmoid, (10, 8), spread=True, single=True),
+    Case("TanhShrink", nnmod.TanhShrink, (3, 7), single=True),
+    Case("TanhShrink-volume", nnmod.TanhShrink, (2, 3, 4, 1, 2), single=True),
+    Case("SoftSign", nnmod.SoftSign, (3, 7), spread=True, single=True),
+    Case("SoftSign-vector", nnmod.SoftSign, (9,), spread=True),
+    Case("GatedLinearUnit", nnmod.GatedLinearUnit, (3, 8), single=True),
+    Case("GatedLinearUnit-channels", lambda: nnmod.GatedLinearUnit(1), (2, 4, 3, 2)),
+    # pointwise
+    Case("Abs", nnmod.Abs, (3, 6), spread=True, single=True),
+    Case("Abs-images", nnmod.Abs, (2, 3, 2, 2), spread=True, single=True),
+    Case("Power-square", lambda: nnmod.Power(2), (3, 5), single=True),
+    Case("Power-cube", lambda: nnmod.Power(3), (3, 5), single=True),
+    Case("Power-reciprocal", lambda: nnmod.Power(-1), (3, 5), spread=True, single=True),
+    Case("Power-half", lambda: nnmod.Power(0.5), None, values=lambda rng: rng.uniform(0.5, 3, (3, 5)), single=True),
+    Case("Power-4", lambda: nnmod.Power(4), (3, 5), single=True),
+    Case("Square", nnmod.Square, (3, 5), single=True),
+    Case("Square-vector", nnmod.Square, (7,)),
+    Case("Sqrt", nnmod.Sqrt, None, values=lambda rng: rng.uniform(0.5, 3, (3, 5)), single=True),
+    Case("Sqrt-b", lambda: nnmod.Sqrt(0.5), None, values=lambda rng: rng.uniform(0, 3, (3, 5)), single=True),
+    Case("Exp", nnmod.Exp, (3, 5), single=True),
+    Case("Exp-volume", nnmod.Exp, (2, 1, 3, 2, 2), single=True),
+    Case("Log", nnmod.Log, None, values=lambda rng: rng.uniform(0.5, 3, (3, 5)), single=True),
+    Case("Log-vector", nnmod.Log, None, values=lambda rng: rng.uniform(0.5, 3, 9)),
+    Case("AddConstant", lambda: nnmod.AddConstant(2.5), (3, 5), single=True),
+    Case("AddConstant-inplace", lambda: nnmod.AddConstant(-1, True), (3, 5)),
+    Case("AddConstant-tensor", lambda: nnmod.AddConstant(np.arange(5.0)), (3, 5), single=True),
+    Case("MulConstant", lambda: nnmod.MulConstant(2.5), (3, 5), single=True),
+    Case("MulConstant-inplace", lambda: nnmod.MulConstant(-1, True), (3, 5)),
+    Case("MulConstant-tensor", lambda: nnmod.MulConstant(np.arange(1, 11.0).reshape(2, 5)), (3, 2, 5), single=True),
+    Case("Constant", lambda: nnmod.Constant(np.arange(6.0).reshape(2, 3), 1), (4, 5), single=True,
+         excused={"nan": "the output does not depend on the input"}),
+    Case("Constant-number", lambda: nnmod.Constant(2), (4, 5),
+         excused={"nan": "the output does not depend on the input"}),
+    # gradient
+    Case("L1Penalty-zero", lambda: nnmod.L1Penalty(0), (3, 4), spread=True),
+    Case("L1Penalty", lambda: nnmod.L1Penalty(0.1), (3, 4), spread=True,
+         excused={"gradients_of": "the gradient holds that of the penalty: test_gradient.py"}),
+    Case("L1Penalty-no_output", lambda: nnmod.L1Penalty(0.1, True, False), (3, 4), spread=True,
+         excused={"gradients_of": "the gradient is that of the penalty alone: test_gradient.py",
+                  "nan": "gradOutput is not read"}),
+    Case("GradientReversal", nnmod.GradientReversal, (3, 4), single=True,
+         excused={"gradients_of": "it changes the gradient, which is its purpose: test_gradient.py"}),
+    Case("GradientReversal-lambda", lambda: nnmod.GradientReversal(0.3), (3, 4),
+         excused={"gradients_of": "it changes the gradient, which is its purpose: test_gradient.py"}),
+    Case("ZeroGrad", nnmod.ZeroGrad, (3, 4), single=True,
+         excused={"gradients_of": "it drops the gradient, which is its purpose: test_gradient.py",
+                  "nan": "the gradient is 0 whatever comes"}),
+    Case("ZeroGrad-images", nnmod.ZeroGrad, (2, 3, 2, 2),
+         excused={"gradients_of": "it drops the gradient, which is its purpose: test_gradient.py",
+                  "nan": "the gradient is 0 whatever comes"}),
     # softmax
+    Case("SoftMin", nnmod.SoftMin, (4, 5), single=True),
+    Case("SoftMin-image", nnmod.SoftMin, (3, 2, 4)),
+    Case("SpatialSoftMax", nnmod.SpatialSoftMax, (2, 3, 2, 4), single=True),
+    Case("SpatialSoftMax-image", nnmod.SpatialSoftMax, (3, 2, 4)),
+    Case("SpatialLogSoftMax", nnmod.SpatialLogSoftMax, (2, 3, 2, 4), single=True),
+    Case("SpatialLogSoftMax-image", nnmod.SpatialLogSoftMax, (3, 2, 4)),
     Case("SoftMax", nnmod.SoftMax, (4, 5), single=True),
     Case("SoftMax-vector", nnmod.SoftMax, (5,)),
     Case("SoftMax-spatial", nnmod.SoftMax, (2, 3, 2, 4), single=True),
@@ -152,6 +232,13 @@ CASES = [
     Case("Dropout-evaluate", lambda: nnmod.Dropout().evaluate(), (4, 9), single=True),
     Case("Dropout-stochastic", lambda: nnmod.Dropout(0.4, stochasticInference=True).evaluate(), (4, 9)),
     Case("Dropout-zero", lambda: nnmod.Dropout(0), (4, 9), single=True),
+    Case("SpatialDropout", nnmod.SpatialDropout, (3, 5, 2, 3)),
+    Case("SpatialDropout-evaluate", lambda: nnmod.SpatialDropout(0.3).evaluate(), (3, 5, 2, 3), single=True),
+    Case("SpatialDropout-stochastic", lambda: nnmod.SpatialDropout(0.3, True).evaluate(), (9, 2, 3)),
+    Case("VolumetricDropout", lambda: nnmod.VolumetricDropout(0.3), (3, 5, 2, 1, 3)),
+    Case("VolumetricDropout-evaluate", lambda: nnmod.VolumetricDropout().evaluate(), (2, 3, 2, 1, 3), single=True),
+    Case("WhiteNoise", nnmod.WhiteNoise, (4, 7)),
+    Case("WhiteNoise-evaluate", lambda: nnmod.WhiteNoise(0.5, 2).evaluate(), (4, 7), single=True),
     # reshape
     Case("Identity", nnmod.Identity, (3, 4), single=True),
     Case("Identity-table", nnmod.Identity, [(3, 4), (2,)]),

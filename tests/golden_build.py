@@ -11,6 +11,7 @@ import nnmod
 
 #: Positions of the constructor's arguments that count from 1 in Torch (negative ones count from the end).
 ONE_BASED = {
+    "GatedLinearUnit": (0,),
     "Concat": (0,),
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),

@@ -15,7 +15,8 @@ ROOT = pathlib.Path(nnmod.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
-ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
+ROOMS = {"gradient", "pointwise", "sigmoid",
+         "table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
          "reshape", "criterion"}
 LAYERS = [
     {"kernels"},
@@ -23,12 +24,17 @@ LAYERS = [
     {"tensor"},
     {"check", "geometry", "random", "init"},
     {"module"},
+    {"elementwise"},
     {"container"},
     ROOMS,
     {"optim", "training", "data", "testing", "serialization"},
 ]
 #: Composites: rooms that are made of another room.
-ALLOWED_BETWEEN_ROOMS = {("criterion", "softmax")}
+ALLOWED_BETWEEN_ROOMS = {
+    ("criterion", "softmax"),
+    # CReLU is a Sequential of a negation, a join and a ReLU.
+    ("activation", "pointwise"), ("activation", "reshape"), ("activation", "table"),
+}
 
 
 def layer(name):

@@ -66,6 +66,11 @@ def fabs(x):
     return np.abs(x)
 
 
+def power(x, p):
+    """x to the power of p; NaN where x is negative and p no whole number."""
+    return np.power(x, p)
+
+
 # -- activations ----------------------------------------------------------------
 
 def relu(x):
@@ -134,6 +139,152 @@ def soft_plus_grad(y, dy, beta, threshold):
     # sigmoid(beta x) is 1 - exp(-beta y); above the threshold it is 1.
     z = beta * y
     return select(z > threshold, dy, -dy * expm1(-z))
+
+
+def log_sigmoid(x):
+    # exp of minus the absolute value never overflows.
+    zero = constant(0, x)
+    return select(x < zero, x, select(x >= zero, zero, x)) - log1p(exp(-fabs(x)))
+
+
+def log_sigmoid_grad(x, dy):
+    return dy * sigmoid(-x)
+
+
+def tanh_shrink(x):
+    return x - tanh(x)
+
+
+def tanh_shrink_grad(x, dy):
+    t = tanh(x)
+    return dy * (t * t)
+
+
+def soft_sign(x):
+    return x / (constant(1, x) + fabs(x))
+
+
+def soft_sign_grad(x, dy):
+    z = constant(1, x) + fabs(x)
+    return dy / (z * z)
+
+
+def threshold(x, limit, value):
+    return select(x <= limit, value, x)
+
+
+def threshold_grad(x, dy, limit):
+    # x - x is 0, or NaN where x is.
+    return select(x > limit, dy, select(x <= limit, constant(0, x), x))
+
+
+def hard_shrink(x, limit):
+    return select(fabs(x) <= limit, constant(0, x), x)
+
+
+def hard_shrink_grad(x, dy, limit):
+    return select(fabs(x) > limit, dy, select(fabs(x) <= limit, constant(0, x), x))
+
+
+def soft_shrink(x, limit):
+    return select(x > limit, x - limit, select(x < -limit, x + limit, select(x == x, constant(0, x), x)))
+
+
+def random_leaky_relu(x, slope):
+    return select(x <= constant(0, x), slope * x, x)
+
+
+def random_leaky_relu_slope(x, slope):
+    """The slope at x: what backward needs where x itself is overwritten."""
+    return select(x <= constant(0, x), slope, select(x == x, constant(1, x), x))
+
+
+def gated_linear_unit(a, b):
+    return a * sigmoid(b)
+
+
+def gated_linear_unit_grad(a, b, dy):
+    """Returns the gradients of a and of b."""
+    s = sigmoid(b)
+    return dy * s, dy * a * (constant(1, b) - s) * s
+
+
+# -- plain functions --------------------------------------------------------------
+
+def absolute(x):
+    return fabs(x)
+
+
+def absolute_grad(x, dy):
+    # 0 counts as positive, as in Torch7.
+    zero = constant(0, x)
+    return select(x >= zero, dy, select(x < zero, -dy, x))
+
+
+def square(x):
+    return x * x
+
+
+def square_grad(x, dy):
+    return constant(2, x) * x * dy
+
+
+def cube(x):
+    return x * x * x
+
+
+def cube_grad(x, dy):
+    return constant(3, x) * (x * x) * dy
+
+
+def reciprocal(x):
+    return constant(1, x) / x
+
+
+def reciprocal_grad(y, dy):
+    return -dy * (y * y)
+
+
+def power_of(x, p):
+    return power(x, p)
+
+
+def power_grad(x, dy, p, before):
+    """*before* is p - 1."""
+    return p * power(x, before) * dy
+
+
+def shifted_sqrt(x, shift):
+    return sqrt(x + shift)
+
+
+def sqrt_grad(y, dy):
+    # The derivative at 0 is infinite; 0 in its place, as in Torch7, lets training go on.
+    return select(y == constant(0, y), y, constant(0.5, y) * dy / y)
+
+
+def exp_grad(y, dy):
+    return dy * y
+
+
+def log_grad(x, dy):
+    return dy / x
+
+
+def add_constant(x, value):
+    return x + value
+
+
+# -- penalties ----------------------------------------------------------------------
+
+def sign_scaled(x, factor):
+    """factor times the sign of x"""
+    zero = constant(0, x)
+    return select(x > zero, factor, select(x < zero, -factor, factor * x))
+
+
+def add_sign_scaled(x, dy, factor):
+    return dy + sign_scaled(x, factor)
 
 
 # -- tables and vectors -----------------------------------------------------------

@@ -1,4 +1,7 @@
 """The CPU backend: Numba kernels.  Meaning and shapes: the reference backend."""
+from .activation import prelu_acc_grad_parameters as prelu_acc_grad_parameters
+from .activation import prelu_update_grad_input as prelu_update_grad_input
+from .activation import prelu_update_output as prelu_update_output
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
@@ -17,6 +20,11 @@ from .pooling import avg_pool2d_update_output as avg_pool2d_update_output
 from .pooling import max_pool2d_update_grad_input as max_pool2d_update_grad_input
 from .pooling import max_pool2d_update_output as max_pool2d_update_output
 from .random import dropout_mask as dropout_mask
+from .random import normal_noise as normal_noise
+from .random import scale_rows as scale_rows
+from .random import uniform_noise as uniform_noise
+from .sigmoid import gated_linear_unit_update_grad_input as gated_linear_unit_update_grad_input
+from .sigmoid import gated_linear_unit_update_output as gated_linear_unit_update_output
 from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_input
 from .softmax import log_softmax_update_output as log_softmax_update_output
 from .softmax import softmax_update_grad_input as softmax_update_grad_input

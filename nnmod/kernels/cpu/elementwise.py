@@ -151,7 +151,7 @@ def _build(formula, source, tag):
 
 # What functions.py replaces: calls of these are left for Numba to resolve.
 _REPLACED = {formulas.constant, formulas.select, formulas.exp, formulas.expm1, formulas.log,
-             formulas.log1p, formulas.tanh, formulas.sqrt, formulas.fabs}
+             formulas.log1p, formulas.power, formulas.tanh, formulas.sqrt, formulas.fabs}
 
 
 def _compilable(formula):

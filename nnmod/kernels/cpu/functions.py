@@ -40,20 +40,26 @@ def _sqrt(x):
     return lambda x: math.sqrt(x)
 
 
-@overload(formulas.log)
-def _log(x):
-    return lambda x: math.log(x)
+@overload(formulas.power)
+def _power(x, p):
+    return lambda x, p: math.pow(x, p)
 
 
-@overload(formulas.log1p)
-def _log1p(x):
-    return lambda x: math.log1p(x)
+@intrinsic
+def _bits_of_float(typingctx, x):
+    """The bits of a float64 as uint64, of a float32 as uint32."""
+    target = types.uint64 if x == types.float64 else types.uint32
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(target))
+
+    return target(x), codegen
 
 
 @intrinsic
 def _float_from_bits(typingctx, bits):
-    """Reinterpret an int64 as float64, an int32 as float32."""
-    target = types.float64 if bits == types.int64 else types.float32
+    """Reinterpret 64 bits as float64, 32 bits as float32."""
+    target = types.float64 if bits in (types.int64, types.uint64) else types.float32
 
     def codegen(context, builder, signature, args):
         return builder.bitcast(args[0], context.get_value_type(target))
@@ -151,4 +157,82 @@ def _tanh(x):
             e = formulas.expm1(2.0 * min(abs(np.float64(x)), 20.0))
             y = e / (e + 2.0)
             return np.float64(x) if x != x else math.copysign(y, np.float64(x))
+    return impl
+
+
+# log(x) = e ln 2 + log(m) with m within sqrt(1/2) .. sqrt(2): e and m are read off the bits.
+# log(m) = 2 artanh(s) with s = (m - 1) / (m + 1), |s| < 0.172, as its series.
+
+@register_jitable(fastmath=_ORDERED)
+def _log64(x):
+    u = np.uint64
+    small = x < 2.2250738585072014e-308  # denormal: made normal first
+    bits = _bits_of_float(x * 18014398509481984.0 if small else x)
+    # Adding a constant to the bits moves the border between two exponents to sqrt(2).
+    shifted = bits + u(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+    # The exponent, as the low bits of a float64 just above 2^52: LLVM has no vector form
+    # of a conversion from int64 on most processors.
+    e = _float_from_bits((shifted >> u(52)) | u(0x4330000000000000)) - (4503599627370496.0 + 1023.0)
+    m = _float_from_bits((shifted & u(0x000FFFFFFFFFFFFF)) + u(0x3FE6A09E667F3BCD))
+    e = e - 54.0 if small else e
+    f = m - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    p = 2 / 21 * z + 2 / 19
+    p = p * z + 2 / 17
+    p = p * z + 2 / 15
+    p = p * z + 2 / 13
+    p = p * z + 2 / 11
+    p = p * z + 2 / 9
+    p = p * z + 2 / 7
+    p = p * z + 2 / 5
+    p = p * z + 2 / 3
+    # 2 s = f - s f: the large part is exact.
+    y = e * 6.93147180369123816490e-1 + (f - (s * (f - p * z) - e * 1.90821492927058770002e-10))
+    y = y if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
+    return y if x < np.inf else (x if x == np.inf else np.nan)
+
+
+@register_jitable(fastmath=_ORDERED)
+def _log32(x):
+    f32, u = np.float32, np.uint32
+    small = x < f32(1.17549435e-38)
+    bits = _bits_of_float(x * f32(33554432.0) if small else x)
+    shifted = bits + u(0x3F800000 - 0x3F3504F3)
+    e = f32(np.int32(shifted >> u(23)) - np.int32(127))
+    m = _float_from_bits(np.int32((shifted & u(0x007FFFFF)) + u(0x3F3504F3)))
+    e = e - f32(25.0) if small else e
+    f = m - f32(1.0)
+    s = f / (f32(2.0) + f)
+    z = s * s
+    p = f32(2 / 11) * z + f32(2 / 9)
+    p = p * z + f32(2 / 7)
+    p = p * z + f32(2 / 5)
+    p = p * z + f32(2 / 3)
+    y = e * f32(6.9313812256e-1) + (f - (s * (f - p * z) - e * f32(9.0580006145e-6)))
+    y = y if x > f32(0.0) else (f32(-np.inf) if x == f32(0.0) else f32(np.nan))
+    return y if x < f32(np.inf) else (x if x == f32(np.inf) else f32(np.nan))
+
+
+@overload(formulas.log)
+def _log(x):
+    if x == types.float32:
+        return lambda x: _log32(x)
+    return lambda x: _log64(np.float64(x))
+
+
+@overload(formulas.log1p, jit_options={"fastmath": _ORDERED})
+def _log1p(x):
+    # With w = 1 + x rounded, log(w) x / (w - 1) takes the rounding back (Kahan).
+    if x == types.float32:
+        def impl(x):
+            one = np.float32(1)
+            w = one + x
+            y = _log32(w) * (x / (w - one))
+            return x if w == one else (y if w < np.float32(np.inf) else w)
+    else:
+        def impl(x):
+            w = 1.0 + np.float64(x)
+            y = _log64(w) * (x / (w - 1.0))
+            return np.float64(x) if w == 1.0 else (y if w < np.inf else w)
     return impl

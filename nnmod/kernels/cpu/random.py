@@ -3,6 +3,8 @@
 Element i of a mask takes word i of the stream, whoever computes it, so the number of
 threads changes nothing.
 """
+import math
+
 import numpy as np
 
 from . import threads
@@ -41,3 +43,56 @@ def _dropout_mask(start, stop, mask, key, first, limit, value):
         words = _block(first + np.uint64(block), key)
         for lane in range(min(4, mask.size - 4 * block)):
             mask[4 * block + lane] = zero if words[lane] < limit else value
+
+
+def uniform_noise(noise, key, first, low, high):
+    """noise <- uniform within low .. high.  See the reference."""
+    _fill(_uniform_noise, noise, key, first, low, high)
+
+
+def normal_noise(noise, key, first, mean, stdv):
+    """noise <- normal.  See the reference."""
+    _fill(_normal_noise, noise, key, first, mean, stdv)
+
+
+def _fill(kernel, noise, key, first, *numbers):
+    flat = noise.ravel()
+    threads.run(kernel, -(-flat.size // 4), threads.grain(32, threads.ELEMENTS_PER_THREAD), flat,
+                np.uint64(key), np.uint64(first), *map(float, numbers))
+
+
+def scale_rows(x, factor, y):
+    """y <- factor x, one factor for each row.  See the reference."""
+    R, S = x.shape
+    threads.run(_scale_rows, R, threads.grain(S, threads.ELEMENTS_PER_THREAD), x, factor, y)
+
+
+@jit
+def _uniform_noise(start, stop, noise, key, first, low, high):
+    step = (high - low) * 2.0**-32
+    for block in range(start, stop):
+        words = _block(first + np.uint64(block), key)
+        for lane in range(min(4, noise.size - 4 * block)):
+            noise[4 * block + lane] = noise.dtype.type(low + step * float(words[lane]))
+
+
+@jit
+def _normal_noise(start, stop, noise, key, first, mean, stdv):
+    for block in range(start, stop):
+        w0, w1, w2, w3 = _block(first + np.uint64(block), key)
+        for pair in range(min(2, (noise.size - 4 * block + 1) // 2)):
+            u, v = (w0, w1) if pair == 0 else (w2, w3)
+            radius = stdv * math.sqrt(-2 * math.log((float(u) + 1) * 2.0**-32))
+            angle = 2 * math.pi * 2.0**-32 * float(v)
+            i = 4 * block + 2 * pair
+            noise[i] = noise.dtype.type(mean + radius * math.cos(angle))
+            if i + 1 < noise.size:
+                noise[i + 1] = noise.dtype.type(mean + radius * math.sin(angle))
+
+
+@jit
+def _scale_rows(start, stop, x, factor, y):
+    for row in range(start, stop):
+        f, source, out = factor[row], x[row], y[row]
+        for s in range(out.size):
+            out[s] = f * source[s]
