@@ -44,9 +44,16 @@ from .gradient import ZeroGrad as ZeroGrad
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
+from .local_normalization import SpatialContrastiveNormalization as SpatialContrastiveNormalization
+from .local_normalization import SpatialCrossMapLRN as SpatialCrossMapLRN
+from .local_normalization import SpatialDivisiveNormalization as SpatialDivisiveNormalization
+from .local_normalization import SpatialSubtractiveNormalization as SpatialSubtractiveNormalization
 from .module import Module as Module
 from .normalization import BatchNormalization as BatchNormalization
+from .normalization import LayerNormalization as LayerNormalization
+from .normalization import Normalize as Normalize
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
+from .normalization import VolumetricBatchNormalization as VolumetricBatchNormalization
 from .pointwise import Abs as Abs
 from .pointwise import AddConstant as AddConstant
 from .pointwise import Constant as Constant

@@ -6,6 +6,7 @@ from .module import Module
 _multiply = kernels.elementwise(formulas.multiply)
 _scale = kernels.elementwise(formulas.scale)
 _add = kernels.elementwise(formulas.add)
+_add_constant = kernels.elementwise(formulas.add_constant)
 
 
 class Dropout(Module):
@@ -179,7 +180,7 @@ class VolumetricDropout(SpatialDropout):
 
 
 class WhiteNoise(Module):
-    """Add normal noise in training; the identity in evaluation.
+    """Add normal noise in training, and its mean in evaluation.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ class WhiteNoise(Module):
             K.normal_noise(noise, *random.take(noise.size), self.mean, self.std)
             _add(input, noise, output)
         else:
-            tensor.copy(input, output)
+            _add_constant(input, output, self.mean)
         return output
 
     def updateGradInput(self, input, gradOutput):

@@ -3,6 +3,7 @@
 A new module or criterion adds its lines here, before it is written, and gets every
 test of the contract.
 """
+import math
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -126,6 +127,35 @@ CASES = [
     Case("SpatialBatchNormalization-one_value", lambda: nnmod.SpatialBatchNormalization(2), (1, 2, 1, 1)),
     Case("SpatialBatchNormalization-unbatched", lambda: nnmod.SpatialBatchNormalization(2), (2, 3, 4)),
     Case("SpatialBatchNormalization-inferred", lambda: nnmod.SpatialBatchNormalization(None), (2, 2, 3, 3)),
+    Case("VolumetricBatchNormalization", lambda: nnmod.VolumetricBatchNormalization(3), (2, 3, 2, 2, 3)),
+    Case("VolumetricBatchNormalization-evaluate", lambda: nnmod.VolumetricBatchNormalization(3).evaluate(),
+         (2, 3, 2, 2, 3), single=True),
+    Case("LayerNormalization", lambda: nnmod.LayerNormalization(5), (4, 5), single=True),
+    Case("LayerNormalization-bias", lambda: nnmod.LayerNormalization(7, 0.5, 1e-3), (2, 3, 7), single=True),
+    Case("LayerNormalization-not_affine", lambda: nnmod.LayerNormalization(5, affine=False), (4, 5), single=True),
+    Case("Normalize", lambda: nnmod.Normalize(2), (4, 5), single=True),
+    Case("Normalize-1", lambda: nnmod.Normalize(1), (4, 5), spread=True, single=True),
+    Case("Normalize-p", lambda: nnmod.Normalize(3.5, 1e-6), (4, 5), spread=True, single=True),
+    Case("Normalize-inf", lambda: nnmod.Normalize(math.inf), (4, 5), spread=True, single=True),
+    # local normalization
+    Case("SpatialCrossMapLRN", lambda: nnmod.SpatialCrossMapLRN(3, 0.5), (2, 5, 2, 3), single=True),
+    Case("SpatialCrossMapLRN-wide", lambda: nnmod.SpatialCrossMapLRN(7, 1, 0.5, 1.5), (2, 3, 2, 3), single=True),
+    Case("SpatialCrossMapLRN-1", lambda: nnmod.SpatialCrossMapLRN(1, 0.7, 0.875), (5, 2, 2)),
+    Case("SpatialSubtractiveNormalization", lambda: nnmod.SpatialSubtractiveNormalization(3, np.ones((3, 3))),
+         (2, 3, 4, 5), single=True),
+    Case("SpatialSubtractiveNormalization-9x9", nnmod.SpatialSubtractiveNormalization, (2, 1, 4, 5), single=True),
+    Case("SpatialSubtractiveNormalization-uneven", lambda: nnmod.SpatialSubtractiveNormalization(
+        2, np.arange(1.0, 16).reshape(5, 3)), (2, 2, 6, 5), single=True),
+    Case("SpatialDivisiveNormalization", lambda: nnmod.SpatialDivisiveNormalization(2, np.ones((3, 3))),
+         (2, 2, 4, 5), single=True),
+    Case("SpatialDivisiveNormalization-threshold", lambda: nnmod.SpatialDivisiveNormalization(
+        2, np.array([1.0, 2, 1]), 0.8, 0.5), (2, 2, 4, 5), single=True),
+    Case("SpatialDivisiveNormalization-uneven", lambda: nnmod.SpatialDivisiveNormalization(
+        1, np.arange(1.0, 16).reshape(3, 5)), (1, 4, 5)),
+    Case("SpatialContrastiveNormalization", lambda: nnmod.SpatialContrastiveNormalization(2, np.ones((3, 3))),
+         (2, 2, 4, 5), single=True),
+    Case("SpatialContrastiveNormalization-1d", lambda: nnmod.SpatialContrastiveNormalization(
+        1, np.array([1.0, 2, 3, 2, 1])), (2, 1, 6, 5), single=True),
     # activation
     Case("ReLU", nnmod.ReLU, (4, 6), spread=True, single=True),
     Case("ReLU-inplace", lambda: nnmod.ReLU(True), (4, 6), spread=True),

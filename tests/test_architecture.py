@@ -15,7 +15,7 @@ ROOT = pathlib.Path(nnmod.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
-ROOMS = {"gradient", "pointwise", "sigmoid",
+ROOMS = {"gradient", "local_normalization", "pointwise", "sigmoid",
          "table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
          "reshape", "criterion"}
 LAYERS = [

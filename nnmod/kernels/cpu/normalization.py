@@ -116,3 +116,159 @@ def _sums(c, x, dy, mean):
 @inline
 def _factor(c, invstd, w):
     return invstd[c] * w[c] if w.size else invstd[c]
+
+
+# -- rows: threads take rows, or columns where rows are summed ----------------------------
+
+def layer_norm_update_output(x, w, b, y, mean, factor, eps):
+    """y <- (x - mean) factor w + b, row by row.  See the reference."""
+    N, F = x.shape
+    threads.run(_layer_update_output, N, threads.grain(F, threads.ELEMENTS_PER_THREAD),
+                x, _or_empty(w, x), _or_empty(b, x), y, mean, factor, float(eps))
+
+
+def layer_norm_update_grad_input(x, dy, w, mean, factor, dx):
+    """dx <- the gradient of x.  See the reference."""
+    N, F = x.shape
+    threads.run(_layer_update_grad_input, N, threads.grain(F, threads.ELEMENTS_PER_THREAD),
+                x, dy, _or_empty(w, x), mean, factor, dx)
+
+
+def layer_norm_acc_grad_parameters(x, dy, mean, factor, dw, db, scale=1.0):
+    """dw and db <- themselves + scale times the gradients of w and b.  See the reference."""
+    N, F = x.shape
+    threads.run(_layer_acc_grad_parameters, F, threads.grain(N, threads.ELEMENTS_PER_THREAD),
+                x, dy, mean, factor, dw, db, float(scale))
+
+
+def normalize_update_output(x, y, norm, p, eps):
+    """y <- x / norm, row by row.  See the reference."""
+    N, F = x.shape
+    threads.run(_normalize_update_output, N, threads.grain(F, threads.ELEMENTS_PER_THREAD),
+                x, y, norm, float(p), float(eps))
+
+
+def normalize_update_grad_input(x, dy, norm, dx, p):
+    """dx <- the gradient of x.  See the reference."""
+    N, F = x.shape
+    threads.run(_normalize_update_grad_input, N, threads.grain(F, threads.ELEMENTS_PER_THREAD),
+                x, dy, norm, dx, float(p))
+
+
+@jit
+def _layer_update_output(start, stop, x, w, b, y, mean, factor, eps):
+    dtype = x.dtype.type
+    F = x.shape[1]
+    for n in range(start, stop):
+        run, out = x[n], y[n]
+        total = 0.0
+        for f in range(F):
+            total += run[f]
+        center = total / F
+        total = 0.0
+        for f in range(F):
+            total += (run[f] - center) * (run[f] - center)
+        mean[n] = center
+        factor[n] = math.sqrt(F / (total + eps))
+        m, r = mean[n], factor[n]
+        if w.size:
+            for f in range(F):
+                out[f] = (run[f] - m) * r * w[f] + b[f]
+        else:
+            for f in range(F):
+                out[f] = dtype((run[f] - m) * r)
+
+
+@jit
+def _layer_update_grad_input(start, stop, x, dy, w, mean, factor, dx):
+    dtype = x.dtype.type
+    F = x.shape[1]
+    for n in range(start, stop):
+        run, source, out = x[n], dy[n], dx[n]
+        m, r = mean[n], factor[n]
+        total = product = 0.0
+        if w.size:
+            for f in range(F):
+                g = source[f] * w[f]
+                total += g
+                product += g * ((run[f] - m) * r)
+            shift, along = dtype(total / F), dtype(product / F)
+            for f in range(F):
+                out[f] = (source[f] * w[f] - shift - (run[f] - m) * r * along) * r
+        else:
+            for f in range(F):
+                total += source[f]
+                product += source[f] * ((run[f] - m) * r)
+            shift, along = dtype(total / F), dtype(product / F)
+            for f in range(F):
+                out[f] = (source[f] - shift - (run[f] - m) * r * along) * r
+
+
+@jit
+def _layer_acc_grad_parameters(start, stop, x, dy, mean, factor, dw, db, scale):
+    factor_of_all = x.dtype.type(scale)
+    into_w, into_b = dw[start:stop], db[start:stop]
+    for n in range(x.shape[0]):
+        run, source = x[n, start:stop], dy[n, start:stop]
+        m, r = mean[n], factor[n]
+        for f in range(into_w.size):
+            g = factor_of_all * source[f]
+            into_w[f] += g * ((run[f] - m) * r)
+            into_b[f] += g
+
+
+@jit
+def _normalize_update_output(start, stop, x, y, norm, p, eps):
+    for n in range(start, stop):
+        run, out = x[n], y[n]
+        total = 0.0
+        if p == 2:
+            for f in range(run.size):
+                total += run[f] * run[f]
+            norm[n] = math.sqrt(total + eps)
+        elif p == 1:
+            for f in range(run.size):
+                total += abs(run[f])
+            norm[n] = total + eps
+        elif p == math.inf:
+            for f in range(run.size):
+                v = abs(run[f])
+                total = v if v > total or v != v else total  # NaN stays, nothing is above it
+            norm[n] = total + eps
+        else:
+            for f in range(run.size):
+                total += math.pow(abs(float(run[f])), p)
+            norm[n] = math.pow(total + eps, 1 / p)
+        inverse = x.dtype.type(1) / norm[n]
+        for f in range(run.size):
+            out[f] = run[f] * inverse
+
+
+@jit
+def _normalize_update_grad_input(start, stop, x, dy, norm, dx, p):
+    dtype = x.dtype.type
+    for n in range(start, stop):
+        run, source, out = x[n], dy[n], dx[n]
+        total = 0.0
+        for f in range(run.size):
+            total += float(run[f]) * source[f]
+        inverse = dtype(1) / norm[n]
+        slope = dtype(total / (float(norm[n]) * norm[n]))
+        if p == 2:
+            slope *= inverse
+            for f in range(run.size):
+                out[f] = source[f] * inverse - run[f] * slope
+        elif p == math.inf:
+            largest = 0
+            for f in range(run.size):
+                out[f] = source[f] * inverse
+                if abs(run[f]) > abs(run[largest]) or (run[f] != run[f] and run[largest] == run[largest]):
+                    largest = f
+            if run.size:
+                v = run[largest]
+                out[largest] -= slope if v > dtype(0) else (-slope if v < dtype(0) else v * slope)
+        else:
+            for f in range(run.size):
+                v = run[f]
+                part = dtype(math.pow(abs(float(v) * inverse), p - 1)) * slope
+                out[f] = source[f] * inverse - (part if v > dtype(0) else (-part if v < dtype(0) else v))
