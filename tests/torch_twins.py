@@ -53,7 +53,7 @@ TWINS = [
     Twin("PReLU", lambda r: (nnmod.PReLU(5), r.standard_normal((3, 5, 4))), lambda F, m, x: F.prelu(x, m.weight),
          sized(lambda s: nnmod.PReLU(s[1]), (4, 8, 8, 8), (32, 64, 32, 32), (64, 128, 32, 32))),
     Twin("RReLU", lambda r: (nnmod.RReLU(0.1, float(r.uniform(0.2, 0.5))).evaluate(), r.standard_normal((3, 17))),
-         lambda F, m, x: F.rrelu(x, m.lower, m.upper), sized(lambda s: nnmod.RReLU(), *SIZES)),
+         lambda F, m, x: F.rrelu(x, m.lower, m.upper, m.train), sized(lambda s: nnmod.RReLU(), *SIZES)),
     Twin("ELU", lambda r: (nnmod.ELU(float(r.uniform(0.5, 2))), r.standard_normal((3, 17))),
          lambda F, m, x: F.elu(x, m.alpha), sized(lambda s: nnmod.ELU(), *SIZES)),
     Twin("HardTanh", lambda r: (nnmod.HardTanh(-0.5, float(r.uniform(0, 2))), r.standard_normal((3, 17))),

@@ -36,8 +36,8 @@ def jit(function, extra_key=""):
 
 
 def inline(function):
-    """Compile a helper that kernels call; it becomes part of them."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    """Compile a helper that kernels call; it becomes part of them, however long it is."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)(function)
 
 
 def fingerprint(function):

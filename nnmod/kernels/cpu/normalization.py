@@ -1,6 +1,8 @@
 """Batch normalisation on the CPU.  Meaning and shapes: kernels/reference/normalization.py.
 
-Threads take channels, which are independent of each other.
+Threads take channels, which are independent of each other.  Vectors (S = 1) have their
+channels side by side in memory, so there the loop over channels is the inner one; the
+sums of a channel then live in a tensor that is yet to be written.
 """
 import math
 
@@ -27,6 +29,8 @@ def batch_norm_acc_grad_parameters(x, dy, mean, invstd, dw, db, scale=1.0):
 
 def _run(kernel, x, *args):
     N, C, S = x.shape
+    if S == 1 and N > 1:
+        kernel = _OF_VECTORS[kernel]
     threads.run(kernel, C, threads.grain(N * S, threads.ELEMENTS_PER_THREAD), *args)
 
 
@@ -98,6 +102,122 @@ def _acc_grad_parameters(start, stop, x, dy, mean, invstd, dw, db, scale):
         total, product = _sums(c, x, dy, mean)
         dw[c] += dtype(scale * product * invstd[c])
         db[c] += dtype(scale * total)
+
+
+@jit
+def _vectors_update_output(start, stop, x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
+    dtype, zero = x.dtype.type, x.dtype.type(0)
+    N = x.shape[0]
+    x, y = x.reshape(N, x.shape[1]), y.reshape(N, x.shape[1])
+    center, spread = mean[start:stop], invstd[start:stop]
+    C = center.size
+    if train:
+        # Sums of 128 rows at a time, then the sum of those: the error grows with neither.
+        # Differences from the first row are small where the mean is large.
+        part, pivot = y[0, start:stop], x[0, start:stop]
+        for c in range(C):
+            center[c] = zero
+        for first in range(0, N, 128):
+            for c in range(C):
+                part[c] = zero
+            for n in range(first, min(N, first + 128)):
+                run = x[n, start:stop]
+                for c in range(C):
+                    part[c] += run[c] - pivot[c]
+            for c in range(C):
+                center[c] += part[c]
+        for c in range(C):
+            center[c] = pivot[c] + center[c] / dtype(N)
+            spread[c] = zero
+        for first in range(0, N, 128):
+            for c in range(C):
+                part[c] = zero
+            for n in range(first, min(N, first + 128)):
+                run = x[n, start:stop]
+                for c in range(C):
+                    d = run[c] - center[c]
+                    part[c] += d * d
+            for c in range(C):
+                spread[c] += part[c]
+        if momentum != 0:
+            moving, varying = running_mean[start:stop], running_var[start:stop]
+            for c in range(C):
+                moving[c] = (1 - momentum) * moving[c] + momentum * center[c]
+                varying[c] = (1 - momentum) * varying[c] + momentum * (spread[c] / float(N - 1))
+        for c in range(C):
+            spread[c] = 1 / math.sqrt(float(spread[c]) / N + eps)
+    else:
+        for c in range(C):
+            center[c] = running_mean[start + c]
+            spread[c] = 1 / math.sqrt(float(running_var[start + c]) + eps)
+    for n in range(N):
+        run, out = x[n, start:stop], y[n, start:stop]
+        if w.size:
+            factor, shift = w[start:stop], b[start:stop]
+            for c in range(C):
+                out[c] = (run[c] - center[c]) * (spread[c] * factor[c]) + shift[c]
+        else:
+            for c in range(C):
+                out[c] = (run[c] - center[c]) * spread[c]
+
+
+@jit
+def _vectors_update_grad_input(start, stop, x, dy, w, mean, invstd, dx, train):
+    dtype, zero = x.dtype.type, x.dtype.type(0)
+    N = x.shape[0]
+    x, dy, dx = x.reshape(N, x.shape[1]), dy.reshape(N, x.shape[1]), dx.reshape(N, x.shape[1])
+    center, spread = mean[start:stop], invstd[start:stop]
+    C = center.size
+    # The first two rows hold the sums of dy and of dy (x - mean) until they are written, last.
+    total, product = dx[0, start:stop], dx[1, start:stop]
+    for c in range(C):
+        total[c] = product[c] = zero
+    if train:
+        for n in range(N):
+            run, source = x[n, start:stop], dy[n, start:stop]
+            for c in range(C):
+                total[c] += source[c]
+                product[c] += source[c] * (run[c] - center[c])
+        share = dtype(1 / N)
+        for c in range(C):
+            total[c] *= share
+            product[c] *= spread[c] * spread[c] * share
+    for n in range(2, N):
+        run, source, out = x[n, start:stop], dy[n, start:stop], dx[n, start:stop]
+        for c in range(C):
+            out[c] = (source[c] - total[c] - (run[c] - center[c]) * product[c]) * spread[c]
+    run0, run1, dy0, dy1 = x[0, start:stop], x[1, start:stop], dy[0, start:stop], dy[1, start:stop]
+    for c in range(C):
+        a, b = total[c], product[c]
+        total[c] = (dy0[c] - a - (run0[c] - center[c]) * b) * spread[c]
+        product[c] = (dy1[c] - a - (run1[c] - center[c]) * b) * spread[c]
+    if w.size:
+        factor = w[start:stop]
+        for n in range(N):
+            out = dx[n, start:stop]
+            for c in range(C):
+                out[c] *= factor[c]
+
+
+@jit
+def _vectors_acc_grad_parameters(start, stop, x, dy, mean, invstd, dw, db, scale):
+    center, spread = mean[start:stop], invstd[start:stop]
+    into_w, into_b = dw[start:stop], db[start:stop]
+    factor = x.dtype.type(scale)
+    x, dy = x.reshape(x.shape[:2]), dy.reshape(x.shape[:2])
+    for n in range(x.shape[0]):
+        run, source = x[n, start:stop], dy[n, start:stop]
+        for c in range(into_w.size):
+            g = factor * source[c]
+            into_w[c] += g * ((run[c] - center[c]) * spread[c])
+            into_b[c] += g
+
+
+_OF_VECTORS = {
+    _update_output: _vectors_update_output,
+    _update_grad_input: _vectors_update_grad_input,
+    _acc_grad_parameters: _vectors_acc_grad_parameters,
+}
 
 
 @inline
