@@ -1,4 +1,8 @@
 """The CPU backend: Numba kernels.  Meaning and shapes: the reference backend."""
+from .arithmetic import broadcast_add as broadcast_add
+from .arithmetic import broadcast_multiply as broadcast_multiply
+from .arithmetic import broadcast_product_sum as broadcast_product_sum
+from .arithmetic import broadcast_sum as broadcast_sum
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
