@@ -32,6 +32,10 @@ from .criterion import Criterion as Criterion
 from .criterion import CrossEntropyCriterion as CrossEntropyCriterion
 from .criterion import MSECriterion as MSECriterion
 from .criterion import SmoothL1Criterion as SmoothL1Criterion
+from .distance import Cosine as Cosine
+from .distance import Euclidean as Euclidean
+from .distance import Kmeans as Kmeans
+from .distance import WeightedEuclidean as WeightedEuclidean
 from .dropout import Dropout as Dropout
 from .errors import ShapeError as ShapeError
 from .kernels import getnumthreads as getnumthreads

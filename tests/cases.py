@@ -21,6 +21,7 @@ class Case:
     spread: bool = False  # distinct inputs 0.1 apart, for functions with kinks or ties
     single: bool = False  # row i of the batch, alone, gives row i of the output
     values: Callable | None = None  # makes the input instead: function(rng) -> tensor or table
+    without: tuple = ()  # names of the checks whose promise has no meaning for the class; its tests say why
 
     def input(self):
         """One float64 input (indices: integers), the same each time."""
@@ -62,6 +63,11 @@ def _net():
     return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
 
 
+# Torch7's 1e-7 in the denominators is more than the generic check forgives; test_distance.py has its own.
+_EUCLIDEAN = ("gradients_of",)
+# Its gradWeight is a step towards means, not a derivative; its gradInput is 0 whatever gradOutput is.
+_KMEANS = ("gradients_of", "nan")
+
 CASES = [
     # linear
     Case("Linear", lambda: nnmod.Linear(5, 3), (4, 5), single=True),
@@ -86,6 +92,21 @@ CASES = [
     Case("CMul-one", lambda: nnmod.CMul(1), (4, 1)),
     Case("Mul", nnmod.Mul, (3, 4), single=True),
     Case("Mul-vector", nnmod.Mul, (7,)),
+    # distance
+    Case("Euclidean", lambda: nnmod.Euclidean(5, 3), (4, 5), single=True, without=_EUCLIDEAN),
+    Case("Euclidean-wide", lambda: nnmod.Euclidean(19, 23), (9, 19), single=True, without=_EUCLIDEAN),
+    Case("Euclidean-unbatched", lambda: nnmod.Euclidean(5, 3), (5,), without=_EUCLIDEAN),
+    Case("Euclidean-inferred", lambda: nnmod.Euclidean(None, 3), (4, 5), without=_EUCLIDEAN),
+    Case("WeightedEuclidean", lambda: nnmod.WeightedEuclidean(5, 3), (4, 5), single=True, without=_EUCLIDEAN),
+    Case("WeightedEuclidean-unbatched", lambda: nnmod.WeightedEuclidean(5, 3), (5,), without=_EUCLIDEAN),
+    Case("WeightedEuclidean-inferred", lambda: nnmod.WeightedEuclidean(None, 3), (4, 5), without=_EUCLIDEAN),
+    Case("Cosine", lambda: nnmod.Cosine(5, 3), (4, 5), single=True),
+    Case("Cosine-wide", lambda: nnmod.Cosine(19, 23), (9, 19), single=True),
+    Case("Cosine-unbatched", lambda: nnmod.Cosine(5, 3), (5,)),
+    Case("Cosine-inferred", lambda: nnmod.Cosine(None, 3), (4, 5)),
+    Case("Kmeans", lambda: nnmod.Kmeans(3, 4), (7, 4), without=_KMEANS),
+    Case("Kmeans-scale", lambda: nnmod.Kmeans(2, 5, 0.5), (6, 5), without=_KMEANS),
+    Case("Kmeans-unbatched", lambda: nnmod.Kmeans(3, 4), (4,), without=_KMEANS),
     # convolution
     Case("SpatialConvolution", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (2, 2, 6, 5), single=True),
     Case("SpatialConvolution-stride_pad", lambda: nnmod.SpatialConvolution(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 7, 6),

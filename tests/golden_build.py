@@ -39,6 +39,11 @@ def zero_based(target):
 INPUTS = {
 }
 
+#: Outputs that hold indices: name -> function of the recorded output.
+OUTPUTS = {
+    "Kmeans": lambda y: y - 1,
+}
+
 #: Targets that hold classes or other than numbers: name -> function of the recorded target.
 TARGETS = {
     "ClassNLLCriterion": zero_based,

@@ -159,6 +159,11 @@ def add_scaled(x, y, factor):
     return y + factor * x
 
 
+def over_distance(y, dy):
+    # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
+    return dy / (y + constant(1e-7, y))
+
+
 # -- losses: the value for one element, and its derivative -----------------------
 
 def squared_error(x, t):

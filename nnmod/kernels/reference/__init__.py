@@ -18,6 +18,15 @@ from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size
 from .criterion import class_nll_update_grad_input as class_nll_update_grad_input
 from .criterion import class_nll_update_output as class_nll_update_output
+from .distance import cosine_gradients as cosine_gradients
+from .distance import divide_outer as divide_outer
+from .distance import euclidean_acc_grad_parameters as euclidean_acc_grad_parameters
+from .distance import euclidean_update_grad_input as euclidean_update_grad_input
+from .distance import euclidean_update_output as euclidean_update_output
+from .distance import nearest_acc_grad_parameters as nearest_acc_grad_parameters
+from .distance import nearest_update_output as nearest_update_output
+from .distance import row_norms as row_norms
+from .distance import scale_rows as scale_rows
 from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
 from .linear import gemm as gemm
