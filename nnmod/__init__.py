@@ -41,6 +41,7 @@ from .errors import ShapeError as ShapeError
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
+from .lookup import LookupTable as LookupTable
 from .module import Module as Module
 from .normalization import BatchNormalization as BatchNormalization
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization

@@ -59,10 +59,16 @@ def _tensors(shape, spread, rng=None):
     return rng.permutation(size).reshape(shape) / 10 - size / 20 + 0.03
 
 
+def _indices(below, shape, dtype=np.int64):
+    return lambda rng: rng.integers(0, below, shape).astype(dtype)
+
+
 def _net():
     return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
 
 
+# Padding, frequencies and maxNorm make gradients that are not the derivative, on purpose.
+_LOOKUP = ("gradients_of",)
 # Torch7's 1e-7 in the denominators is more than the generic check forgives; test_distance.py has its own.
 _EUCLIDEAN = ("gradients_of",)
 # Its gradWeight is a step towards means, not a derivative; its gradInput is 0 whatever gradOutput is.
@@ -107,6 +113,14 @@ CASES = [
     Case("Kmeans", lambda: nnmod.Kmeans(3, 4), (7, 4), without=_KMEANS),
     Case("Kmeans-scale", lambda: nnmod.Kmeans(2, 5, 0.5), (6, 5), without=_KMEANS),
     Case("Kmeans-unbatched", lambda: nnmod.Kmeans(3, 4), (4,), without=_KMEANS),
+    # lookup
+    Case("LookupTable", lambda: nnmod.LookupTable(7, 4), None, values=_indices(7, (5,))),
+    Case("LookupTable-matrix_int32", lambda: nnmod.LookupTable(7, 4, 3), None,
+         values=_indices(7, (3, 4), np.int32), without=_LOOKUP),
+    Case("LookupTable-by_frequency", lambda: nnmod.LookupTable(4, 3).scaleGradByFreq(), None,
+         values=_indices(4, (9,)), without=_LOOKUP),
+    Case("LookupTable-max_norm", lambda: nnmod.LookupTable(7, 4, None, 1.2, 1.5), None,
+         values=_indices(7, (5,)), without=_LOOKUP),
     # convolution
     Case("SpatialConvolution", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (2, 2, 6, 5), single=True),
     Case("SpatialConvolution-stride_pad", lambda: nnmod.SpatialConvolution(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 7, 6),

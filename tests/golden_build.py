@@ -27,6 +27,9 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    # A padding of 0 is none in Torch; the norm's type is nil for 2.
+    "LookupTable": lambda args, words: nnmod.LookupTable(
+        *args[:2], *[p - 1 if p else None for p in args[2:3]], *args[3:4], *[t or 2 for t in args[4:]], **words),
 }
 
 
@@ -37,6 +40,7 @@ def zero_based(target):
 
 #: Inputs that hold indices: name -> function that gives them dtype and origin (from 1 to 0).
 INPUTS = {
+    "LookupTable": lambda x: x.astype(np.int64) - 1,
 }
 
 #: Outputs that hold indices: name -> function of the recorded output.

@@ -21,7 +21,7 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested"},
     {"tensor"},
-    {"check", "geometry", "random", "init"},
+    {"check", "geometry", "random", "init", "rows"},
     {"module"},
     {"container"},
     ROOMS,

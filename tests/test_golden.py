@@ -82,8 +82,16 @@ def test_module(name, convert, tolerance, monkeypatch):
             assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
         assert_close(gradInput, case["gradOutput"] * noise, "gradInput, the derivative", tolerance)
         return
-    assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
+    if gradInput is None:  # indices: where nnmod says None, Torch7 gives zeros or nothing
+        assert not any(np.any(dx) for dx in nested.leaves(case["gradInput"]))
+    else:
+        assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
     assert_close(module.parameters()[1], case["gradParams"], "gradParams", tolerance)
+    if "params_after" in case:
+        for call in case["calls"]:
+            if call.startswith("updateParameters"):
+                module.updateParameters(float(call[len("updateParameters("):-1]))
+        assert_close(module.parameters()[0], case["params_after"], "parameters afterwards", tolerance)
     for path, value in case["state_after"].items():
         if path.rpartition("/")[2] in ("running_mean", "running_var"):
             assert_close(state_of(module, path), value, path, tolerance)
@@ -116,8 +124,9 @@ def test_criterion(name, convert, tolerance):
 @pytest.mark.parametrize("name", known("module_error"))
 def test_what_torch_refuses_is_refused(name):
     case = GOLDEN.case(name)
-    with pytest.raises(nnmod.ShapeError):
-        build(case["new"]).double().forward(case["input"])
+    input = INPUTS.get(case["class"][3:], lambda x: x)(case["input"])
+    with pytest.raises((nnmod.ShapeError, IndexError)):
+        build(case["new"]).double().forward(input)
 
 
 def test_default_initialisation_is_drawn_from_torchs_bounds():

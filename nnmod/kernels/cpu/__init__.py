@@ -22,6 +22,14 @@ from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
+from .lookup import add_scaled_rows as add_scaled_rows
+from .lookup import clear_rows as clear_rows
+from .lookup import first_outside as first_outside
+from .lookup import lookup_acc_grad_parameters as lookup_acc_grad_parameters
+from .lookup import lookup_count as lookup_count
+from .lookup import lookup_renorm as lookup_renorm
+from .lookup import lookup_update_output as lookup_update_output
+from .lookup import note_rows as note_rows
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
