@@ -40,7 +40,11 @@ from .dropout import Dropout as Dropout
 from .errors import ShapeError as ShapeError
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
+from .linear import Bilinear as Bilinear
 from .linear import Linear as Linear
+from .linear import LinearNoBias as LinearNoBias
+from .linear import LinearWeightNorm as LinearWeightNorm
+from .linear import PartialLinear as PartialLinear
 from .lookup import LookupTable as LookupTable
 from .module import Module as Module
 from .normalization import BatchNormalization as BatchNormalization
@@ -55,6 +59,8 @@ from .serialization import load_checkpoint as load_checkpoint
 from .serialization import save_checkpoint as save_checkpoint
 from .softmax import LogSoftMax as LogSoftMax
 from .softmax import SoftMax as SoftMax
+from .sparse import IndexLinear as IndexLinear
+from .sparse import SparseLinear as SparseLinear
 from .table import CAddTable as CAddTable
 from .table import ConcatTable as ConcatTable
 from .table import JoinTable as JoinTable

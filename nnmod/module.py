@@ -193,9 +193,9 @@ class Module(Stateful):
     #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
     #: A class whose two verbs do not depend on each other says False.
     accReadsGradInput = True
-    #: The dimension of gradWeight that holds features, where a step sees few of them; None for most.
+    #: For parameters with features of which a step sees few: {name: the dimension of the features}.
     #: accGradParameters then notes what it touched, see :mod:`nnmod.rows`.
-    sparseAxis = None
+    sparseAxes = {}
     #: Whether accGradParameters can take a step itself: with ``_rate`` set it subtracts that times
     #: the gradient from the parameters, and leaves the gradients alone.
     updatesDirectly = False
@@ -336,9 +336,12 @@ class Module(Stateful):
         """Undo what the last forward did to the running statistics of the tree."""
         for module in self.listModules():
             if module._stateMoved and module._keptState is not None:
-                for name, kept in module._keptState.items():
-                    tensor.copy(kept, getattr(module, name))
+                module._restoreState()
             module._stateMoved = False
+
+    def _restoreState(self):
+        for name, kept in self._keptState.items():
+            tensor.copy(kept, getattr(self, name))
 
     # -- parameters -----------------------------------------------------------
 
@@ -385,8 +388,8 @@ class Module(Stateful):
 
     def _sparseGradients(self):
         """The gradients of the tree of which a step touches little: {id: dimension of the features}."""
-        return {id(module.gradWeight): module.sparseAxis for module in self.listModules()
-                if module.sparseAxis is not None}
+        return {id(getattr(module, gradient_name(name))): axis for module in self.listModules()
+                for name, axis in module.sparseAxes.items()}
 
     def accUpdateGradParameters(self, input, gradOutput, lr):
         """``p -= lr * dP`` for every parameter; the gradients are left as they were."""

@@ -63,10 +63,25 @@ def _indices(below, shape, dtype=np.int64):
     return lambda rng: rng.integers(0, below, shape).astype(dtype)
 
 
+def _pairs(below, count):
+    return lambda rng: np.stack([rng.integers(0, below, count).astype(float), rng.standard_normal(count)], -1)
+
+
+def _entries(below, *sizes):
+    return lambda rng: [rng.integers(0, below, sum(sizes)), rng.standard_normal(sum(sizes)), np.array(sizes)]
+
+
+def _drawn(linear):
+    linear.reset()
+    return linear
+
+
 def _net():
     return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
 
 
+# NaN for a feature's number is an error; gradInput has other places than the input, see test_sparse.py.
+_SPARSE = ("nan",)
 # Padding, frequencies and maxNorm make gradients that are not the derivative, on purpose.
 _LOOKUP = ("gradients_of",)
 # Torch7's 1e-7 in the denominators is more than the generic check forgives; test_distance.py has its own.
@@ -82,6 +97,21 @@ CASES = [
     Case("Linear-one", lambda: nnmod.Linear(1, 1), (1, 1)),
     Case("Linear-unbatched", lambda: nnmod.Linear(5, 3), (5,)),
     Case("Linear-inferred", lambda: nnmod.Linear(None, 3), (4, 5)),
+    Case("LinearNoBias", lambda: nnmod.LinearNoBias(5, 3), (4, 5), single=True),
+    Case("LinearNoBias-inferred", lambda: nnmod.LinearNoBias(None, 3), (5,)),
+    Case("LinearWeightNorm", lambda: nnmod.LinearWeightNorm(5, 3), (4, 5), single=True),
+    Case("LinearWeightNorm-no_bias", lambda: nnmod.LinearWeightNorm(5, 3, False), (4, 5), single=True),
+    Case("LinearWeightNorm-floor", lambda: nnmod.LinearWeightNorm(5, 3, eps=10.0), (4, 5)),
+    Case("LinearWeightNorm-inferred", lambda: nnmod.LinearWeightNorm(None, 3), (5,)),
+    Case("PartialLinear", lambda: nnmod.PartialLinear(5, 3), (4, 5), single=True),
+    Case("PartialLinear-no_bias", lambda: nnmod.PartialLinear(5, 3, False), (5,)),
+    Case("PartialLinear-part", lambda: nnmod.PartialLinear(5, 7).setPartition(np.array([6, 1, 3])), (4, 5),
+         single=True),
+    Case("PartialLinear-twice", lambda: nnmod.PartialLinear(5, 7, False).setPartition(np.array([2, 2, 0])),
+         (4, 5), single=True),
+    Case("Bilinear", lambda: nnmod.Bilinear(3, 4, 2), [(5, 3), (5, 4)]),
+    Case("Bilinear-no_bias", lambda: nnmod.Bilinear(9, 2, 5, False), [(4, 9), (4, 2)]),
+    Case("Bilinear-unbatched", lambda: nnmod.Bilinear(3, 4, 2), [(3,), (4,)]),
     # arithmetic
     Case("Add", lambda: nnmod.Add(5), (4, 5), single=True),
     Case("Add-scalar", lambda: nnmod.Add(5, True), (2, 3, 4), single=True),
@@ -121,6 +151,22 @@ CASES = [
          values=_indices(4, (9,)), without=_LOOKUP),
     Case("LookupTable-max_norm", lambda: nnmod.LookupTable(7, 4, None, 1.2, 1.5), None,
          values=_indices(7, (5,)), without=_LOOKUP),
+    # sparse
+    Case("SparseLinear", lambda: nnmod.SparseLinear(6, 3), None, values=_pairs(6, (4, 5)), without=_SPARSE),
+    Case("SparseLinear-one", lambda: nnmod.SparseLinear(6, 3), None, values=_pairs(6, (3,)), without=_SPARSE),
+    Case("SparseLinear-table", lambda: nnmod.SparseLinear(9, 4), None, without=_SPARSE,
+         values=lambda rng: [_pairs(9, (count,))(rng) for count in (3, 1, 4)]),
+    Case("SparseLinear-gradient", lambda: nnmod.SparseLinear(6, 3, True), None, values=_pairs(6, (4, 5)),
+         without=("gradients_of", "nan")),
+    Case("IndexLinear", lambda: _drawn(nnmod.IndexLinear(9, 3)), None, values=_entries(9, 4, 1, 3)),
+    Case("IndexLinear-one", lambda: _drawn(nnmod.IndexLinear(9, 1)), None,
+         values=lambda rng: _entries(9, 4)(rng)[:2]),
+    Case("IndexLinear-tables_offset", lambda: _drawn(nnmod.IndexLinear(9, 3, keysOffset=2)), None,
+         values=lambda rng: [[rng.integers(-2, 7, n) for n in (3, 2)], [rng.standard_normal(n) for n in (3, 2)]]),
+    Case("IndexLinear-normalize", lambda: _drawn(nnmod.IndexLinear(7, 3, normalize=True)), None,
+         values=_entries(7, 4, 2, 5)),
+    Case("IndexLinear-gradient", lambda: _drawn(nnmod.IndexLinear(6, 3, True)), None, values=_entries(6, 4, 2),
+         without=("gradients_of",)),
     # convolution
     Case("SpatialConvolution", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (2, 2, 6, 5), single=True),
     Case("SpatialConvolution-stride_pad", lambda: nnmod.SpatialConvolution(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 7, 6),

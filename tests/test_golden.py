@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nnmod
-from golden_build import INPUTS, OUTPUTS, TARGETS, build, classes, zero_based
+from golden_build import GRAD_INPUTS, GRADIENTS, INPUTS, OUTPUTS, TARGETS, build, classes, zero_based
 from golden_data import GOLDEN
 from nnmod import kernels, nested, optim
 
@@ -82,6 +82,10 @@ def test_module(name, convert, tolerance, monkeypatch):
             assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
         assert_close(gradInput, case["gradOutput"] * noise, "gradInput, the derivative", tolerance)
         return
+    if case["class"][3:] in GRAD_INPUTS:
+        case["gradInput"] = GRAD_INPUTS[case["class"][3:]](case["gradInput"])
+    if case["class"][3:] in GRADIENTS:
+        case["gradParams"] = GRADIENTS[case["class"][3:]](case, module.parameters()[0])
     if gradInput is None:  # indices: where nnmod says None, Torch7 gives zeros or nothing
         assert not any(np.any(dx) for dx in nested.leaves(case["gradInput"]))
     else:

@@ -12,6 +12,9 @@ from .arithmetic import broadcast_add as broadcast_add
 from .arithmetic import broadcast_multiply as broadcast_multiply
 from .arithmetic import broadcast_product_sum as broadcast_product_sum
 from .arithmetic import broadcast_sum as broadcast_sum
+from .bilinear import bilinear_dots as bilinear_dots
+from .bilinear import bilinear_outer as bilinear_outer
+from .bilinear import bilinear_weighted as bilinear_weighted
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
@@ -51,3 +54,17 @@ from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_in
 from .softmax import log_softmax_update_output as log_softmax_update_output
 from .softmax import softmax_update_grad_input as softmax_update_grad_input
 from .softmax import softmax_update_output as softmax_update_output
+from .sparse import entry_offsets as entry_offsets
+from .sparse import even_offsets as even_offsets
+from .sparse import index_acc_grad_shift as index_acc_grad_shift
+from .sparse import index_linear_acc_grad_parameters as index_linear_acc_grad_parameters
+from .sparse import index_linear_update_output as index_linear_update_output
+from .sparse import index_normalize as index_normalize
+from .sparse import index_restore as index_restore
+from .sparse import join_pairs as join_pairs
+from .sparse import shift_keys as shift_keys
+from .sparse import sparse_linear_acc_grad_parameters as sparse_linear_acc_grad_parameters
+from .sparse import sparse_linear_update_output as sparse_linear_update_output
+from .sparse import split_pairs as split_pairs
+from .weight_norm import weight_norm_acc_grad_parameters as weight_norm_acc_grad_parameters
+from .weight_norm import weight_norm_update_output as weight_norm_update_output
