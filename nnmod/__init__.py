@@ -32,6 +32,13 @@ from .criterion import Criterion as Criterion
 from .criterion import CrossEntropyCriterion as CrossEntropyCriterion
 from .criterion import MSECriterion as MSECriterion
 from .criterion import SmoothL1Criterion as SmoothL1Criterion
+from .decorator import GPU as GPU
+from .decorator import Bottle as Bottle
+from .decorator import Decorator as Decorator
+from .decorator import DontCast as DontCast
+from .decorator import NaN as NaN
+from .decorator import Profile as Profile
+from .decorator import WeightNorm as WeightNorm
 from .distance import Cosine as Cosine
 from .distance import Euclidean as Euclidean
 from .distance import Kmeans as Kmeans

@@ -12,6 +12,8 @@ from nnmod import nested
 
 #: Positions of the constructor's arguments that count from 1 in Torch (negative ones count from the end).
 ONE_BASED = {
+    "WeightNorm": (1,),
+    "GPU": (1, 2),
     "Concat": (0,),
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),
@@ -28,6 +30,8 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    # The module keeps its type, and Torch's was float64.
+    "DontCast": lambda args, words: nnmod.DontCast(args[0].double(), *args[1:], **words),
     # A padding of 0 is none in Torch; the norm's type is nil for 2.
     "LookupTable": lambda args, words: nnmod.LookupTable(
         *args[:2], *[p - 1 if p else None for p in args[2:3]], *args[3:4], *[t or 2 for t in args[4:]], **words),

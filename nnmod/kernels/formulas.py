@@ -142,6 +142,10 @@ def itself(x):
     return x
 
 
+def is_nan(x):
+    return select(x == x, constant(0, x), constant(1, x))
+
+
 def add(a, b):
     return a + b
 
