@@ -16,10 +16,10 @@ from .activation import ReLU as ReLU
 from .activation import Sigmoid as Sigmoid
 from .activation import SoftPlus as SoftPlus
 from .activation import Tanh as Tanh
-from .arithmetic import Add as Add
-from .arithmetic import CAdd as CAdd
-from .arithmetic import CMul as CMul
-from .arithmetic import Mul as Mul
+from .broadcast import Add as Add
+from .broadcast import CAdd as CAdd
+from .broadcast import CMul as CMul
+from .broadcast import Mul as Mul
 from .container import Branching as Branching
 from .container import Concat as Concat
 from .container import Container as Container

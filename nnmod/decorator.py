@@ -249,7 +249,7 @@ class WeightNorm(Decorator):
         if getattr(module, "bias", None) is not None:
             init.constant(module.bias, 0)
         init.normal(self.v, math.sqrt(2 / self.v.shape[1]) if stdv is None else stdv)
-        kernels.of(self.v).row_norms(self.v, self.g.reshape(-1), 0.0)
+        kernels.of(self.v).vector_norms(self.v, self.g.reshape(-1), 0.0)
         self._makeWeight()
         return self
 
@@ -339,7 +339,6 @@ class DontCast(Decorator):
     (dtype('float64'), dtype('float32'))
     """
 
-    keepsChildrensType = True
     bufferNames = (*Decorator.bufferNames, "_casts")
 
     def __init__(self, module, castin=False, castout=None, moduleType=None):
@@ -352,6 +351,9 @@ class DontCast(Decorator):
         if moduleType is not None:
             module.type(moduleType)
         self._casts = None
+
+    def _castModules(self):
+        return [self]
 
     def _cast(self, name, value, dtype):
         if self._casts is None:

@@ -201,8 +201,8 @@ class Cosine(_ToPoints):
         inputNorm = self.resize("_inputNorm", x.shape[:1], like=input)
         weightNorm = self.resize("_weightNorm", (self.outputSize,), like=input)
         y = geometry.with_batch(output, 2)
-        K.row_norms(x, inputNorm, 1e-12)
-        K.row_norms(self.weight, weightNorm, 1e-12)
+        K.vector_norms(x, inputNorm, 1e-12)
+        K.vector_norms(self.weight, weightNorm, 1e-12)
         K.gemm(x, self.weight, y, trans_b=True)
         K.divide_outer(inputNorm, weightNorm, y)
         return output
@@ -212,14 +212,14 @@ class Cosine(_ToPoints):
         K = self._prepare(input, gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
         dx = geometry.with_batch(gradInput, 2)
-        K.scale_rows(geometry.with_batch(input, 2), self._rows, dx)
+        K.add_factored_rows(geometry.with_batch(input, 2), self._rows, dx)
         K.gemm(self._ratio, self.weight, dx, beta=1.0)
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         K = self._prepare(input, gradOutput)
-        K.scale_rows(self.weight, self._columns, self.gradWeight, 1.0, scale)
+        K.add_factored_rows(self.weight, self._columns, self.gradWeight, 1.0, scale)
         K.gemm(self._ratio, geometry.with_batch(input, 2), self.gradWeight, scale, 1.0, trans_a=True)
 
     def _prepare(self, input, gradOutput):

@@ -227,7 +227,7 @@ class LinearWeightNorm(Linear):
         return self
 
     def _lengthsOfDirections(self):
-        kernels.of(self.v).row_norms(self.v, self.g.reshape(-1), 0.0)
+        kernels.of(self.v).vector_norms(self.v, self.g.reshape(-1), 0.0)
 
     def _makeWeight(self):
         weight = self.resize("weight", self.v.shape, like=self.v)
@@ -291,7 +291,7 @@ class PartialLinear(Module):
     (4, 2)
     """
 
-    bufferNames = ("_weight", "_bias", "_gradWeight", "_gradBias")
+    bufferNames = ("_weight", "_bias", "_gradWeight", "_gradBias", "_computed")
     backwardNeeds = frozenset({"input"})
     accReadsGradInput = False
 
@@ -309,7 +309,7 @@ class PartialLinear(Module):
             self.bias = tensor.zeros((1, outputsize), dtype)
             self.gradBias = tensor.zeros((1, outputsize), dtype)
         self.partition = None
-        self._weight = self._bias = self._gradWeight = self._gradBias = None
+        self._weight = self._bias = self._gradWeight = self._gradBias = self._computed = None
         self.reset()
 
     def reset(self, stdv=None):
@@ -343,6 +343,7 @@ class PartialLinear(Module):
         check.parameters(self, weight=(self.outputsize, self.inputsize), bias=(1, self.outputsize))
         K = kernels.of(input, self.weight, self.bias)
         weight, bias = self.weight, self.bias
+        self._computed = self.partition
         if self.partition is not None:
             weight = self.resize("_weight", (self.partition.size, self.inputsize), like=input)
             K.lookup_update_output(self.partition, self.weight, weight)
@@ -356,7 +357,7 @@ class PartialLinear(Module):
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        self._samePartition(gradOutput)
+        self._samePartition()
         K = kernels.of(gradOutput, self.weight)
         gradInput = self.resize("gradInput", input.shape, like=input)
         K.gemm(geometry.with_batch(gradOutput, 2), self.weight if self.partition is None else self._weight,
@@ -365,7 +366,7 @@ class PartialLinear(Module):
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        self._samePartition(gradOutput)
+        self._samePartition()
         K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
         x, dy = geometry.with_batch(input, 2), geometry.with_batch(gradOutput, 2)
         if self.partition is None:
@@ -382,9 +383,8 @@ class PartialLinear(Module):
             K.sum_rows(dy, part.reshape(-1))
             K.lookup_acc_grad_parameters(self.partition, part, None, self.gradBias.reshape(-1, 1), scale)
 
-    def _samePartition(self, gradOutput):
-        size = self.outputsize if self.partition is None else self.partition.size
-        if gradOutput.shape[-1] != size:
+    def _samePartition(self):
+        if self._computed is not self.partition:
             raise RuntimeError("the partition has changed since the last forward: call forward again")
 
     def describe(self):

@@ -22,8 +22,6 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
-    #: Whether type() leaves the children as they are.
-    keepsChildrensType = False
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -72,12 +70,11 @@ class Stateful:
             found += child.listModules()
         return found
 
-    def _modulesToConvert(self):
-        """The modules of the tree that type() works on."""
+    def _castModules(self):
+        """The modules of the tree that type() converts: all, unless a class leaves some out."""
         found = [self]
-        if not self.keepsChildrensType:
-            for child in self.modules:
-                found += child._modulesToConvert()
+        for child in self.modules:
+            found += child._castModules()
         return found
 
     def _tensorNames(self):
@@ -96,7 +93,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self._modulesToConvert():
+        for module in self._castModules():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:

@@ -112,7 +112,7 @@ CASES = [
     Case("Bilinear", lambda: nnmod.Bilinear(3, 4, 2), [(5, 3), (5, 4)]),
     Case("Bilinear-no_bias", lambda: nnmod.Bilinear(9, 2, 5, False), [(4, 9), (4, 2)]),
     Case("Bilinear-unbatched", lambda: nnmod.Bilinear(3, 4, 2), [(3,), (4,)]),
-    # arithmetic
+    # broadcast
     Case("Add", lambda: nnmod.Add(5), (4, 5), single=True),
     Case("Add-scalar", lambda: nnmod.Add(5, True), (2, 3, 4), single=True),
     Case("Add-image", lambda: nnmod.Add(6), (4, 2, 3), single=True),

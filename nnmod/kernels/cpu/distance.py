@@ -27,9 +27,9 @@ def euclidean_acc_grad_parameters(x, w, c, t, dw, dc, scale=1.0):
                 _or_empty(dc, w), float(scale))
 
 
-def row_norms(x, norm, eps):
+def vector_norms(x, norm, eps):
     """norm <- the norm of each row, plus eps.  See the reference."""
-    threads.run(_row_norms, x.shape[0], threads.grain(x.shape[1], threads.ELEMENTS_PER_THREAD),
+    threads.run(_vector_norms, x.shape[0], threads.grain(x.shape[1], threads.ELEMENTS_PER_THREAD),
                 x, norm, float(eps))
 
 
@@ -43,9 +43,9 @@ def cosine_gradients(y, dy, a, b, t, rows, columns):
     _cosine_gradients(y, dy, a, b, t, rows, columns)
 
 
-def scale_rows(x, factors, out, beta=0.0, scale=1.0):
+def add_factored_rows(x, factors, out, beta=0.0, scale=1.0):
     """out <- beta out + scale factors x.  See the reference."""
-    threads.run(_scale_rows, x.shape[0], threads.grain(x.shape[1], threads.ELEMENTS_PER_THREAD),
+    threads.run(_add_factored_rows, x.shape[0], threads.grain(x.shape[1], threads.ELEMENTS_PER_THREAD),
                 x, factors, out, float(beta), float(scale))
 
 
@@ -143,7 +143,7 @@ def _euclidean_acc(start, stop, x, w, c, t, dw, dc, scale):
 
 
 @jit
-def _row_norms(start, stop, x, norm, eps):
+def _vector_norms(start, stop, x, norm, eps):
     eps = x.dtype.type(eps)
     for n in range(start, stop):
         xn = x[n]
@@ -180,7 +180,7 @@ def _cosine_gradients(y, dy, a, b, t, rows, columns):
 
 
 @jit
-def _scale_rows(start, stop, x, factors, out, beta, scale):
+def _add_factored_rows(start, stop, x, factors, out, beta, scale):
     beta, scale = x.dtype.type(beta), x.dtype.type(scale)
     for n in range(start, stop):
         xn, on, factor = x[n], out[n], scale * factors[n]

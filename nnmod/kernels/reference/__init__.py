@@ -8,19 +8,20 @@ Tensors marked [out] are write-only: every element is assigned and nothing is re
 first.  Layout is NCHW.  ``kernel``, ``stride``, ``pad`` and ``dilation`` are
 (height, width) pairs.  Arguments are valid: the modules have checked them.
 """
-from .arithmetic import broadcast_add as broadcast_add
-from .arithmetic import broadcast_multiply as broadcast_multiply
-from .arithmetic import broadcast_product_sum as broadcast_product_sum
-from .arithmetic import broadcast_sum as broadcast_sum
 from .bilinear import bilinear_dots as bilinear_dots
 from .bilinear import bilinear_outer as bilinear_outer
 from .bilinear import bilinear_weighted as bilinear_weighted
+from .broadcast import broadcast_add as broadcast_add
+from .broadcast import broadcast_multiply as broadcast_multiply
+from .broadcast import broadcast_product_sum as broadcast_product_sum
+from .broadcast import broadcast_sum as broadcast_sum
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size
 from .criterion import class_nll_update_grad_input as class_nll_update_grad_input
 from .criterion import class_nll_update_output as class_nll_update_output
+from .distance import add_factored_rows as add_factored_rows
 from .distance import cosine_gradients as cosine_gradients
 from .distance import divide_outer as divide_outer
 from .distance import euclidean_acc_grad_parameters as euclidean_acc_grad_parameters
@@ -28,8 +29,7 @@ from .distance import euclidean_update_grad_input as euclidean_update_grad_input
 from .distance import euclidean_update_output as euclidean_update_output
 from .distance import nearest_acc_grad_parameters as nearest_acc_grad_parameters
 from .distance import nearest_update_output as nearest_update_output
-from .distance import row_norms as row_norms
-from .distance import scale_rows as scale_rows
+from .distance import vector_norms as vector_norms
 from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
 from .linear import gemm as gemm

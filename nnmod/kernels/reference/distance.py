@@ -54,7 +54,7 @@ def _difference(x, w, c):
     return d if c is None else c * d
 
 
-def row_norms(x, norm, eps):
+def vector_norms(x, norm, eps):
     """norm[n] <- the Euclidean norm of x[n, :], plus eps.
 
     x     (N, I)
@@ -95,7 +95,7 @@ def cosine_gradients(y, dy, a, b, t, rows, columns):
         columns[...] = -product.sum(axis=0) / (b * b)
 
 
-def scale_rows(x, factors, out, beta=0.0, scale=1.0):
+def add_factored_rows(x, factors, out, beta=0.0, scale=1.0):
     """out[n, :] <- beta out[n, :] + scale factors[n] x[n, :].
 
     x        (N, I)

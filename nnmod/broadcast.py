@@ -1,4 +1,4 @@
-"""Learned numbers that are added or multiplied: Add, CAdd, Mul, CMul."""
+"""Learned numbers, repeated over the input: Add, CAdd, Mul, CMul."""
 import math
 
 from . import check, init, kernels, tensor

@@ -1,6 +1,6 @@
 """A small tensor that meets every element of a large one, on the CPU.
 
-Meaning and shapes: kernels/reference/arithmetic.py.  The last dimension is the inner
+Meaning and shapes: kernels/reference/broadcast.py.  The last dimension is the inner
 loop; the four before it are one loop over rows.  Sums run over all rows in order, and
 threads take columns, so that no element of the small tensor has two writers.
 """
