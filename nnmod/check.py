@@ -85,6 +85,14 @@ def floating(name, value):
         )
 
 
+def integers(name, value):
+    """Check that *value* is a tensor of int32 or int64."""
+    is_tensor(name, value, "np.int64")
+    if value.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
+        raise TypeError(f"{name} must be int32 or int64, got {value.dtype.name}; "
+                        "convert it with .astype(np.int64)")
+
+
 def type_is(name, value, type_name):
     """Check that the dtype of *value* is the one that a module of *type_name* works in."""
     if value.dtype != tensor.dtype_of(type_name):

@@ -61,9 +61,33 @@ def _tensors(shape, spread, rng=None):
     return rng.permutation(size).reshape(shape) / 10 - size / 20 + 0.03
 
 
+def _indices(below, shape, dtype=np.int64):
+    return lambda rng: rng.integers(0, below, shape).astype(dtype)
+
+
+def _pairs(below, count):
+    return lambda rng: np.stack([rng.integers(0, below, count).astype(float), rng.standard_normal(count)], -1)
+
+
+def _entries(below, *sizes):
+    return lambda rng: [rng.integers(0, below, sum(sizes)), rng.standard_normal(sum(sizes)), np.array(sizes)]
+
+
+def _drawn(linear):
+    linear.reset()
+    return linear
+
+
 def _net():
     return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
 
+
+# NaN for a feature's number is an error; gradInput has other places than the input, see test_sparse.py.
+_SPARSE = {"nan": "an index is never NaN"}
+_LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that are not the derivative, on purpose"}
+_EUCLIDEAN = {"gradients_of": "Torch7's 1e-7 in the denominators is more than this check forgives: test_distance.py"}
+_KMEANS = {"gradients_of": "gradWeight is a step towards means, not a derivative",
+           "nan": "gradInput is 0 whatever gradOutput is"}
 
 CASES = [
     # linear
@@ -73,6 +97,76 @@ CASES = [
     Case("Linear-one", lambda: nnmod.Linear(1, 1), (1, 1)),
     Case("Linear-unbatched", lambda: nnmod.Linear(5, 3), (5,)),
     Case("Linear-inferred", lambda: nnmod.Linear(None, 3), (4, 5)),
+    Case("LinearNoBias", lambda: nnmod.LinearNoBias(5, 3), (4, 5), single=True),
+    Case("LinearNoBias-inferred", lambda: nnmod.LinearNoBias(None, 3), (5,)),
+    Case("LinearWeightNorm", lambda: nnmod.LinearWeightNorm(5, 3), (4, 5), single=True),
+    Case("LinearWeightNorm-no_bias", lambda: nnmod.LinearWeightNorm(5, 3, False), (4, 5), single=True),
+    Case("LinearWeightNorm-floor", lambda: nnmod.LinearWeightNorm(5, 3, eps=10.0), (4, 5)),
+    Case("LinearWeightNorm-inferred", lambda: nnmod.LinearWeightNorm(None, 3), (5,)),
+    Case("PartialLinear", lambda: nnmod.PartialLinear(5, 3), (4, 5), single=True),
+    Case("PartialLinear-no_bias", lambda: nnmod.PartialLinear(5, 3, False), (5,)),
+    Case("PartialLinear-part", lambda: nnmod.PartialLinear(5, 7).setPartition(np.array([6, 1, 3])), (4, 5),
+         single=True),
+    Case("PartialLinear-twice", lambda: nnmod.PartialLinear(5, 7, False).setPartition(np.array([2, 2, 0])),
+         (4, 5), single=True),
+    Case("Bilinear", lambda: nnmod.Bilinear(3, 4, 2), [(5, 3), (5, 4)]),
+    Case("Bilinear-no_bias", lambda: nnmod.Bilinear(9, 2, 5, False), [(4, 9), (4, 2)]),
+    Case("Bilinear-unbatched", lambda: nnmod.Bilinear(3, 4, 2), [(3,), (4,)]),
+    # broadcast
+    Case("Add", lambda: nnmod.Add(5), (4, 5), single=True),
+    Case("Add-scalar", lambda: nnmod.Add(5, True), (2, 3, 4), single=True),
+    Case("Add-image", lambda: nnmod.Add(6), (4, 2, 3), single=True),
+    Case("CAdd", lambda: nnmod.CAdd(5), (4, 5), single=True),
+    Case("CAdd-channels", lambda: nnmod.CAdd(1, 3, 1, 1), (2, 3, 4, 5), single=True),
+    Case("CAdd-whole", lambda: nnmod.CAdd(3, 4), (3, 4)),
+    Case("CAdd-mixed", lambda: nnmod.CAdd(2, 1, 3, 1), (2, 4, 3, 5)),
+    Case("CMul", lambda: nnmod.CMul(5), (4, 5), single=True),
+    Case("CMul-channels", lambda: nnmod.CMul(1, 3, 1, 1), (2, 3, 4, 5), single=True),
+    Case("CMul-rows", lambda: nnmod.CMul((2, 3)), (4, 6), single=True),
+    Case("CMul-batched", lambda: nnmod.CMul(3, 1), (4, 3, 2), single=True),
+    Case("CMul-mixed", lambda: nnmod.CMul(2, 1, 3, 1), (2, 4, 3, 5)),
+    Case("CMul-one", lambda: nnmod.CMul(1), (4, 1)),
+    Case("Mul", nnmod.Mul, (3, 4), single=True),
+    Case("Mul-vector", nnmod.Mul, (7,)),
+    # distance
+    Case("Euclidean", lambda: nnmod.Euclidean(5, 3), (4, 5), single=True, excused=_EUCLIDEAN),
+    Case("Euclidean-wide", lambda: nnmod.Euclidean(19, 23), (9, 19), single=True, excused=_EUCLIDEAN),
+    Case("Euclidean-unbatched", lambda: nnmod.Euclidean(5, 3), (5,), excused=_EUCLIDEAN),
+    Case("Euclidean-inferred", lambda: nnmod.Euclidean(None, 3), (4, 5), excused=_EUCLIDEAN),
+    Case("WeightedEuclidean", lambda: nnmod.WeightedEuclidean(5, 3), (4, 5), single=True, excused=_EUCLIDEAN),
+    Case("WeightedEuclidean-unbatched", lambda: nnmod.WeightedEuclidean(5, 3), (5,), excused=_EUCLIDEAN),
+    Case("WeightedEuclidean-inferred", lambda: nnmod.WeightedEuclidean(None, 3), (4, 5), excused=_EUCLIDEAN),
+    Case("Cosine", lambda: nnmod.Cosine(5, 3), (4, 5), single=True),
+    Case("Cosine-wide", lambda: nnmod.Cosine(19, 23), (9, 19), single=True),
+    Case("Cosine-unbatched", lambda: nnmod.Cosine(5, 3), (5,)),
+    Case("Cosine-inferred", lambda: nnmod.Cosine(None, 3), (4, 5)),
+    Case("Kmeans", lambda: nnmod.Kmeans(3, 4), (7, 4), excused=_KMEANS),
+    Case("Kmeans-scale", lambda: nnmod.Kmeans(2, 5, 0.5), (6, 5), excused=_KMEANS),
+    Case("Kmeans-unbatched", lambda: nnmod.Kmeans(3, 4), (4,), excused=_KMEANS),
+    # lookup
+    Case("LookupTable", lambda: nnmod.LookupTable(7, 4), None, values=_indices(7, (5,))),
+    Case("LookupTable-matrix_int32", lambda: nnmod.LookupTable(7, 4, 3), None,
+         values=_indices(7, (3, 4), np.int32), excused=_LOOKUP),
+    Case("LookupTable-by_frequency", lambda: nnmod.LookupTable(4, 3).scaleGradByFreq(), None,
+         values=_indices(4, (9,)), excused=_LOOKUP),
+    Case("LookupTable-max_norm", lambda: nnmod.LookupTable(7, 4, None, 1.2, 1.5), None,
+         values=_indices(7, (5,)), excused=_LOOKUP),
+    # sparse
+    Case("SparseLinear", lambda: nnmod.SparseLinear(6, 3), None, values=_pairs(6, (4, 5)), excused=_SPARSE),
+    Case("SparseLinear-one", lambda: nnmod.SparseLinear(6, 3), None, values=_pairs(6, (3,)), excused=_SPARSE),
+    Case("SparseLinear-table", lambda: nnmod.SparseLinear(9, 4), None, excused=_SPARSE,
+         values=lambda rng: [_pairs(9, (count,))(rng) for count in (3, 1, 4)]),
+    Case("SparseLinear-gradient", lambda: nnmod.SparseLinear(6, 3, True), None, values=_pairs(6, (4, 5)),
+         excused={"gradients_of": "its own tests have it", "nan": "indices hold no NaN"}),
+    Case("IndexLinear", lambda: _drawn(nnmod.IndexLinear(9, 3)), None, values=_entries(9, 4, 1, 3)),
+    Case("IndexLinear-one", lambda: _drawn(nnmod.IndexLinear(9, 1)), None,
+         values=lambda rng: _entries(9, 4)(rng)[:2]),
+    Case("IndexLinear-tables_offset", lambda: _drawn(nnmod.IndexLinear(9, 3, keysOffset=2)), None,
+         values=lambda rng: [[rng.integers(-2, 7, n) for n in (3, 2)], [rng.standard_normal(n) for n in (3, 2)]]),
+    Case("IndexLinear-normalize", lambda: _drawn(nnmod.IndexLinear(7, 3, normalize=True)), None,
+         values=_entries(7, 4, 2, 5)),
+    Case("IndexLinear-gradient", lambda: _drawn(nnmod.IndexLinear(6, 3, True)), None, values=_entries(6, 4, 2),
+         excused={"gradients_of": "the gradient by the keys' values alone: test_sparse.py"}),
     # convolution
     Case("SpatialConvolution", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (2, 2, 6, 5), single=True),
     Case("SpatialConvolution-stride_pad", lambda: nnmod.SpatialConvolution(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 7, 6),
@@ -284,6 +378,30 @@ CASES = [
     Case("Sequential-inplace", lambda: nnmod.Sequential(nnmod.Linear(5, 4), nnmod.ReLU(True)), (4, 5)),
     Case("Concat", lambda: nnmod.Concat(1, nnmod.Linear(5, 2), nnmod.Identity(), _net()), (4, 5)),
     Case("Concat-last", lambda: nnmod.Concat(-1, nnmod.Linear(5, 2), nnmod.Tanh()), (5,)),
+    # decorator
+    Case("Decorator", lambda: nnmod.Decorator(nnmod.Linear(5, 3)), (4, 5), single=True),
+    Case("Decorator-inplace", lambda: nnmod.Decorator(nnmod.ReLU(True)), (4, 5), spread=True),
+    Case("Decorator-table", lambda: nnmod.Decorator(nnmod.CAddTable()), [(4, 5), (4, 5)]),
+    Case("Bottle", lambda: nnmod.Bottle(nnmod.Linear(5, 3)), (2, 4, 5), single=True),
+    Case("Bottle-not_needed", lambda: nnmod.Bottle(nnmod.Linear(5, 3)), (4, 5), single=True),
+    Case("Bottle-more", lambda: nnmod.Bottle(nnmod.View(2, 3, numInputDims=1), 2, 3), (2, 3, 4, 6)),
+    Case("Bottle-images", lambda: nnmod.Bottle(nnmod.SpatialConvolution(2, 3, 2, 2), 4), (2, 3, 2, 4, 4)),
+    Case("WeightNorm", lambda: nnmod.WeightNorm(nnmod.Linear(5, 3)), (4, 5), single=True),
+    Case("WeightNorm-no_bias", lambda: nnmod.WeightNorm(nnmod.Linear(5, 3, False), 1), (4, 5), single=True),
+    Case("WeightNorm-convolution", lambda: nnmod.WeightNorm(nnmod.SpatialConvolution(2, 3, 3, 2)), (2, 2, 5, 4)),
+    Case("WeightNorm-inner", lambda: nnmod.WeightNorm(nnmod.SpatialConvolution(2, 3, 3, 2), -3), (2, 2, 5, 4)),
+    Case("WeightNorm-net", lambda: nnmod.Sequential(nnmod.WeightNorm(nnmod.Linear(5, 4)), nnmod.Tanh(),
+                                                    nnmod.WeightNorm(nnmod.Linear(4, 2))), (3, 5), single=True),
+    Case("DontCast", lambda: nnmod.DontCast(nnmod.Linear(5, 3), True, moduleType="float64"), (4, 5), single=True,
+         excused=("types",)),
+    Case("DontCast-table", lambda: nnmod.DontCast(nnmod.ParallelTable(nnmod.Linear(5, 2), nnmod.Tanh()).double(),
+                                                  True), [(4, 5), (4, 3)], excused=("types",)),
+    Case("NaN", lambda: nnmod.NaN(nnmod.Linear(5, 3)), (4, 5), single=True, excused=("nan",)),
+    Case("NaN-id", lambda: nnmod.NaN(nnmod.CAddTable(), "sum"), [(4, 5), (4, 5)], excused=("nan",)),
+    Case("Profile", lambda: nnmod.Profile(nnmod.Linear(5, 3)), (4, 5), single=True),
+    Case("Profile-name", lambda: nnmod.Profile(nnmod.Tanh(), 1000, "activation"), (4, 5), single=True),
+    Case("GPU", lambda: nnmod.GPU(nnmod.Linear(5, 3), 0), (4, 5), single=True),
+    Case("GPU-out", lambda: nnmod.GPU(nnmod.Tanh(), 1, 0), (4, 5), single=True),
     # table
     Case("ConcatTable", lambda: nnmod.ConcatTable(nnmod.Linear(5, 2), nnmod.Tanh()), (4, 5), single=True),
     Case("ConcatTable-table", lambda: nnmod.ConcatTable(nnmod.CAddTable(), nnmod.JoinTable(1)),

@@ -289,6 +289,14 @@ def add_sign_scaled(x, dy, factor):
 
 # -- tables and vectors -----------------------------------------------------------
 
+def itself(x):
+    return x
+
+
+def is_nan(x):
+    return select(x == x, constant(0, x), constant(1, x))
+
+
 def add(a, b):
     return a + b
 
@@ -304,6 +312,11 @@ def scale(x, factor):
 def add_scaled(x, y, factor):
     """y + factor x"""
     return y + factor * x
+
+
+def over_distance(y, dy):
+    # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
+    return dy / (y + constant(1e-7, y))
 
 
 # -- losses: the value for one element, and its derivative -----------------------
