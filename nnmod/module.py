@@ -51,6 +51,13 @@ class Stateful:
         setattr(self, name, buffer)
         return buffer
 
+    def _usable(self, name, value):
+        """*value* with every tensor dense; copies live in buffers of this object."""
+        if self._dense is None:
+            self._dense = {}
+        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
+        return usable
+
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
 
@@ -70,6 +77,13 @@ class Stateful:
             found += child.listModules()
         return found
 
+    def _castModules(self):
+        """The modules of the tree that type() converts: all, unless a class leaves some out."""
+        found = [self]
+        for child in self.modules:
+            found += child._castModules()
+        return found
+
     def _tensorNames(self):
         """The names of all declared tensors: parameters, their gradients, state."""
         return (*self.paramNames, *map(gradient_name, self.paramNames), *self.stateNames)
@@ -86,7 +100,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self.listModules():
+        for module in self._castModules():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -290,13 +304,6 @@ class Module(Stateful):
             return
         check.same_shape("gradOutput", gradOutput, "output", output)
         self._gradOutput = self._usable("gradOutput", gradOutput)
-
-    def _usable(self, name, value):
-        """*value* with every tensor dense; copies live in buffers of this module."""
-        if self._dense is None:
-            self._dense = {}
-        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
-        return usable
 
     # -- a forward that fails further on ----------------------------------------
 

@@ -208,6 +208,131 @@ def weighted_binary_cross_entropy_grad(x, t, w, norm):
     return w * binary_cross_entropy_grad(x, t, norm)
 
 
+def weighted_squared_error(x, t, w):
+    d = x - w * t
+    return d * d
+
+
+def weighted_squared_error_grad(x, t, w, norm):
+    return constant(2, x) * norm * (x - w * t)
+
+
+def l1_cost(x):
+    return fabs(x)
+
+
+def l1_cost_grad(x, norm):
+    zero = constant(0, x)
+    return select(x > zero, norm, select(x < zero, -norm, x))  # 0 at 0
+
+
+def kl_divergence(x, t):
+    # 0 log 0 is 0, so where t is 0 only a NaN in x counts.
+    zero = constant(0, x)
+    nothing = select(x == x, zero, x)
+    return select(t > zero, t * (log(t) - x), select(t <= zero, nothing, t))
+
+
+def kl_divergence_grad(x, t, norm):
+    zero = constant(0, x)
+    return select(t > zero, -norm * t, select(t <= zero, zero, t))
+
+
+def margin_loss(x, t, margin):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z <= zero, zero, z)
+
+
+def margin_loss_grad(x, t, margin, norm):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z > zero, -norm * t, select(z <= zero, zero, z))
+
+
+def soft_margin(x, t):
+    # log(1 + exp u) as max(u, 0) + log(1 + exp(-|u|)), which never overflows.
+    u = -x * t
+    zero = constant(0, x)
+    return select(u <= zero, zero, u) + log1p(exp(-fabs(u)))
+
+
+def soft_margin_grad(x, t, norm):
+    return -norm * t / (constant(1, x) + exp(x * t))
+
+
+def binary_logits(x, t):
+    # t log(1 + exp(-x)) + (1 - t) log(1 + exp x); both logarithms are a maximum plus the same rest.
+    zero, one = constant(0, x), constant(1, x)
+    up, down = select(x <= zero, zero, x), select(x >= zero, zero, -x)
+    return t * down + (one - t) * up + log1p(exp(-fabs(x)))
+
+
+def binary_logits_grad(x, t, norm):
+    one = constant(1, x)
+    return norm * (one / (one + exp(-x)) - t)
+
+
+def weighted_binary_logits(x, t, w):
+    return w * binary_logits(x, t)
+
+
+def weighted_binary_logits_grad(x, t, w, norm):
+    return w * binary_logits_grad(x, t, norm)
+
+
+def hinge_embedding(x, t, margin):
+    # A target other than 1 or -1 has no loss: NaN, which the criterion then explains.
+    zero, one = constant(0, x), constant(1, x)
+    z = margin - x
+    apart = select(z <= zero, zero, z)
+    return select(t == one, x, select(t == -one, apart, constant(np.nan, x)))
+
+
+def hinge_embedding_grad(x, t, margin, norm):
+    zero, one = constant(0, x), constant(1, x)
+    apart = select(x <= margin, -norm, select(x > margin, zero, x))
+    return select(t == one, select(x == x, norm, x), select(t == -one, apart, constant(np.nan, x)))
+
+
+def l1_difference_grad(x, y, factor):
+    """factor times the derivative of |x - y| by x and by y; 0 where they are equal."""
+    d = x - y
+    zero = constant(0, x)
+    dx = select(d > zero, factor, select(d < zero, -factor, d))
+    return dx, -dx
+
+
+def margin_ranking(x, y, t, margin):
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    return select(z <= zero, zero, z)
+
+
+def margin_ranking_grad(x, y, t, margin, norm):
+    # At the corner the pair still counts, as in Torch7.
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    dx = select(z >= zero, -norm * t, select(z < zero, zero, z))
+    return dx, -dx
+
+
+def distance_ratio(x, y):
+    # -log(exp(-x) / (exp(-x) + exp(-y))) = log(1 + exp(x - y)), as in soft_margin.
+    u = x - y
+    zero = constant(0, x)
+    return select(u <= zero, zero, u) + log1p(exp(-fabs(u)))
+
+
+def distance_ratio_grad(x, y, norm):
+    dx = norm / (constant(1, x) + exp(y - x))
+    return dx, -dx
+
+
+def row_loss(loss):
+    return loss
+
+
 # -- optimizers: one step for one parameter x with gradient g ---------------------
 #
 # ``decay`` (of the weights) and ``share`` (of the rate) may each be one number for

@@ -1,12 +1,19 @@
 """The CPU backend: Numba kernels.  Meaning and shapes: the reference backend."""
+from .classification_criterion import class_nll_update_grad_input as class_nll_update_grad_input
+from .classification_criterion import class_nll_update_output as class_nll_update_output
+from .classification_criterion import class_simplex_target as class_simplex_target
+from .classification_criterion import multi_label_margin_update_grad_input as multi_label_margin_update_grad_input
+from .classification_criterion import multi_label_margin_update_output as multi_label_margin_update_output
+from .classification_criterion import multi_margin_update_grad_input as multi_margin_update_grad_input
+from .classification_criterion import multi_margin_update_output as multi_margin_update_output
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size
-from .criterion import class_nll_update_grad_input as class_nll_update_grad_input
-from .criterion import class_nll_update_output as class_nll_update_output
 from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
+from .embedding_criterion import cosine_embedding_update_grad_input as cosine_embedding_update_grad_input
+from .embedding_criterion import cosine_embedding_update_output as cosine_embedding_update_output
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters

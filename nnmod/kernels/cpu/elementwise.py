@@ -16,7 +16,7 @@ def elementwise(formula, reads, writes=1):
 
 
 def elementwise_sum(formula, reads):
-    """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
+    """``kernel(*inputs, out, *numbers)``: out[0] <- the sum of the formula over all elements.
 
     out  (1,)  [out] float64.  The sum is taken in float64, in blocks of a fixed
     size, so that it does not depend on the number of threads.
@@ -122,9 +122,11 @@ class _Sum:
     def __init__(self, formula, reads):
         self._reads = reads
         tensors = ", ".join(f"t{k}" for k in range(reads))
-        call = ", ".join(f"t{k}[first + i]" for k in range(reads))
+        numbers = [f"n{k}" for k in range(len(inspect.signature(formula).parameters) - reads)]
+        call = ", ".join([f"t{k}[first + i]" for k in range(reads)] + numbers)
         self._loop = _build(formula, "\n".join([
-            f"def loop({tensors}, out):",
+            f"def loop({', '.join([tensors, 'out', *numbers])}):",
+            *(f"    {n} = t0.dtype.type({n})" for n in numbers),
             "    total = 0.0",
             "    for first in range(0, t0.size, block):",
             "        part = 0.0",
@@ -135,7 +137,9 @@ class _Sum:
         ]), f"sum{reads}")
 
     def __call__(self, *args):
-        self._loop(*[np.ascontiguousarray(tensor).ravel() for tensor in args[:-1]], args[-1])
+        reads = self._reads
+        tensors = [np.ascontiguousarray(tensor).ravel() for tensor in args[:reads]]
+        self._loop(*tensors, args[reads], *map(float, args[reads + 1:]))
 
 
 def _build(formula, source, tag):
