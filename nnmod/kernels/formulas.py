@@ -250,11 +250,40 @@ def margin_loss_grad(x, t, margin, norm):
     return select(z > zero, -norm * t, select(z <= zero, zero, z))
 
 
+def log1p_exp(u):
+    """log(1 + exp u), as max(u, 0) + log(1 + exp(-|u|)), which never overflows."""
+    zero = constant(0, u)
+    return select(u <= zero, zero, u) + log1p_exp_minus(fabs(u))
+
+
+def log1p_exp_minus(u):
+    """log(1 + exp(-u)) for u >= 0."""
+    # With e = exp(-u), log(1 + e) = 2 artanh(s) with s = e / (2 + e) <= 1/3: the series keeps the loop free of
+    # branches, which a general logarithm after exp does not.
+    two = constant(2, u)
+    e = exp(-u)
+    s = e / (two + e)
+    z = s * s
+    p = z * constant(1 / 33, u) + constant(1 / 31, u)
+    p = p * z + constant(1 / 29, u)
+    p = p * z + constant(1 / 27, u)
+    p = p * z + constant(1 / 25, u)
+    p = p * z + constant(1 / 23, u)
+    p = p * z + constant(1 / 21, u)
+    p = p * z + constant(1 / 19, u)
+    p = p * z + constant(1 / 17, u)
+    p = p * z + constant(1 / 15, u)
+    p = p * z + constant(1 / 13, u)
+    p = p * z + constant(1 / 11, u)
+    p = p * z + constant(1 / 9, u)
+    p = p * z + constant(1 / 7, u)
+    p = p * z + constant(1 / 5, u)
+    p = p * z + constant(1 / 3, u)
+    return two * (s + s * (z * p))
+
+
 def soft_margin(x, t):
-    # log(1 + exp u) as max(u, 0) + log(1 + exp(-|u|)), which never overflows.
-    u = -x * t
-    zero = constant(0, x)
-    return select(u <= zero, zero, u) + log1p(exp(-fabs(u)))
+    return log1p_exp(-x * t)
 
 
 def soft_margin_grad(x, t, norm):
@@ -262,10 +291,9 @@ def soft_margin_grad(x, t, norm):
 
 
 def binary_logits(x, t):
-    # t log(1 + exp(-x)) + (1 - t) log(1 + exp x); both logarithms are a maximum plus the same rest.
+    # t log(1 + exp(-x)) + (1 - t) log(1 + exp x): the logarithms differ by x.
     zero, one = constant(0, x), constant(1, x)
-    up, down = select(x <= zero, zero, x), select(x >= zero, zero, -x)
-    return t * down + (one - t) * up + log1p(exp(-fabs(x)))
+    return x * (select(x > zero, one, zero) - t) + log1p_exp_minus(fabs(x))
 
 
 def binary_logits_grad(x, t, norm):
@@ -304,24 +332,24 @@ def l1_difference_grad(x, y, factor):
 
 
 def margin_ranking(x, y, t, margin):
+    # NaN for a target other than 1 or -1, as in hinge_embedding.
     z = margin - t * (x - y)
     zero = constant(0, x)
-    return select(z <= zero, zero, z)
+    return select(t * t == constant(1, x), select(z <= zero, zero, z), constant(np.nan, x))
 
 
 def margin_ranking_grad(x, y, t, margin, norm):
     # At the corner the pair still counts, as in Torch7.
     z = margin - t * (x - y)
     zero = constant(0, x)
-    dx = select(z >= zero, -norm * t, select(z < zero, zero, z))
+    dx = select(t * t == constant(1, x), select(z >= zero, -norm * t, select(z < zero, zero, z)),
+                constant(np.nan, x))
     return dx, -dx
 
 
 def distance_ratio(x, y):
-    # -log(exp(-x) / (exp(-x) + exp(-y))) = log(1 + exp(x - y)), as in soft_margin.
-    u = x - y
-    zero = constant(0, x)
-    return select(u <= zero, zero, u) + log1p(exp(-fabs(u)))
+    # -log(exp(-x) / (exp(-x) + exp(-y))) = log(1 + exp(x - y))
+    return log1p_exp(x - y)
 
 
 def distance_ratio_grad(x, y, norm):
