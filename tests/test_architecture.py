@@ -21,12 +21,12 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested"},
     {"tensor"},
-    {"check", "geometry", "random", "init"},
+    {"check", "geometry", "random", "init", "drawing"},
     {"module"},
     {"container"},
     ROOMS,
     {"testing_tools"},
-    {"optim", "training", "data", "testing", "serialization"},
+    {"optim", "training", "confusion", "data", "testing", "serialization"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which
 #: the rooms with the losses derive from; cross entropy is made of a LogSoftMax.
