@@ -51,6 +51,13 @@ class Stateful:
         setattr(self, name, buffer)
         return buffer
 
+    def _usable(self, name, value):
+        """*value* with every tensor dense; copies live in buffers of this object."""
+        if self._dense is None:
+            self._dense = {}
+        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
+        return usable
+
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
 
@@ -304,13 +311,6 @@ class Module(Stateful):
             return
         check.same_shape("gradOutput", gradOutput, "output", output)
         self._gradOutput = self._usable("gradOutput", gradOutput)
-
-    def _usable(self, name, value):
-        """*value* with every tensor dense; copies live in buffers of this module."""
-        if self._dense is None:
-            self._dense = {}
-        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
-        return usable
 
     # -- a forward that fails further on ----------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Callable
 import numpy as np
 
 import nnmod
+from nnmod import nested
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Case:
 
 @dataclass(frozen=True)
 class CriterionCase:
-    """A criterion, made by *make*, an input of *shape* and its target."""
+    """A criterion, made by *make*, an input of *shape* (a list of shapes for a table) and its target."""
 
     id: str
     make: Callable[[], nnmod.Criterion]
-    shape: tuple
-    target: Callable[[np.random.Generator], np.ndarray]
+    shape: tuple | list
+    target: Callable[[np.random.Generator], object]  # a tensor, a table, a number or None
     spread: bool = False
     unit: bool = False  # inputs within 0..1
 
@@ -47,7 +48,7 @@ class CriterionCase:
         """(input, target), the same each time."""
         input = _tensors(self.shape, self.spread)
         if self.unit:
-            input = 1 / (1 + np.exp(-input))
+            input = nested.map(lambda x: 1 / (1 + np.exp(-x)), input)
         return input, self.target(np.random.default_rng(2))
 
 
@@ -426,6 +427,24 @@ def _classes(count, n_classes):
     return lambda rng: rng.integers(0, n_classes, count)
 
 
+def _signs(*shape):
+    return lambda rng: rng.choice([-1.0, 1.0], shape)
+
+
+def _value(value):
+    return lambda rng: value
+
+
+def _distributions(shape):
+    return lambda rng: (lambda e: e / e.sum(axis=-1, keepdims=True))(rng.exponential(size=shape))
+
+
+def _both():
+    return nnmod.ParallelCriterion().add(nnmod.MSECriterion(), 0.5).add(nnmod.ClassNLLCriterion(), 2)
+
+
+_weights3, _weights4 = np.array([0.5, 2, 1], np.float32), np.array([0.5, 2, 1, 0.25], np.float32)
+
 CRITERION_CASES = [
     CriterionCase("MSE", nnmod.MSECriterion, (4, 3), _like((4, 3))),
     CriterionCase("MSE-sum", lambda: nnmod.MSECriterion(sizeAverage=False), (2, 3, 2), _like((2, 3, 2))),
@@ -449,4 +468,72 @@ CRITERION_CASES = [
     CriterionCase("CrossEntropy-weights", lambda: nnmod.CrossEntropyCriterion(
         np.arange(1, 5, dtype=np.float32)), (6, 4), _classes(6, 4)),
     CriterionCase("CrossEntropy-single", nnmod.CrossEntropyCriterion, (4,), lambda rng: 1),
+    CriterionCase("WeightedMSE", lambda: nnmod.WeightedMSECriterion(_weights3), (4, 3), _like((4, 3))),
+    CriterionCase("WeightedMSE-single_sum", lambda: nnmod.WeightedMSECriterion(np.ones((2, 3)) / 3, False),
+                  (2, 3), _like((2, 3))),
+    CriterionCase("SpatialAutoCropMSE", nnmod.SpatialAutoCropMSECriterion, (2, 2, 3, 4), _like((2, 2, 6, 7))),
+    CriterionCase("SpatialAutoCropMSE-sum", lambda: nnmod.SpatialAutoCropMSECriterion(False), (2, 3, 4),
+                  _like((2, 3, 4))),
+    CriterionCase("L1Cost", nnmod.L1Cost, (4, 3), _value(None), spread=True),
+    CriterionCase("L1Cost-vector", nnmod.L1Cost, (5,), _value(None), spread=True),
+    CriterionCase("SpatialClassNLL", nnmod.SpatialClassNLLCriterion, (2, 3, 2, 4), _classes((2, 2, 4), 3)),
+    CriterionCase("SpatialClassNLL-weights_ignore", lambda: nnmod.SpatialClassNLLCriterion(
+        _weights3, True, 1), (2, 3, 2, 4), _classes((2, 2, 4), 3)),
+    CriterionCase("SpatialClassNLL-single_sum", lambda: nnmod.SpatialClassNLLCriterion(sizeAverage=False),
+                  (3, 2, 2), _classes((2, 2), 3)),
+    CriterionCase("DistKLDiv", nnmod.DistKLDivCriterion, (4, 3), _distributions((4, 3))),
+    CriterionCase("DistKLDiv-sum", lambda: nnmod.DistKLDivCriterion(False), (2, 3, 2), _distributions((2, 3, 2))),
+    CriterionCase("ClassSimplex", lambda: nnmod.ClassSimplexCriterion(4), (5, 4), _classes(5, 4)),
+    CriterionCase("ClassSimplex-single_sum", lambda: nnmod.ClassSimplexCriterion(2, False), (2,), _value(1)),
+    CriterionCase("Margin", nnmod.MarginCriterion, (4, 3), _signs(4, 3), spread=True),
+    CriterionCase("Margin-margin_sum", lambda: nnmod.MarginCriterion(0.3, False), (7,), _signs(7), spread=True),
+    CriterionCase("SoftMargin", nnmod.SoftMarginCriterion, (4, 3), _signs(4, 3)),
+    CriterionCase("SoftMargin-sum", lambda: nnmod.SoftMarginCriterion(False), (7,), _signs(7)),
+    CriterionCase("MultiMargin", nnmod.MultiMarginCriterion, (5, 4), _classes(5, 4)),
+    CriterionCase("MultiMargin-weights", lambda: nnmod.MultiMarginCriterion(1, _weights4), (5, 4), _classes(5, 4)),
+    CriterionCase("MultiMargin-squared_sum", lambda: nnmod.MultiMarginCriterion(2, _weights4, 0.3, False), (5, 4),
+                  _classes(5, 4)),
+    CriterionCase("MultiMargin-single", lambda: nnmod.MultiMarginCriterion(2), (4,), _value(3)),
+    CriterionCase("MultiLabelMargin", nnmod.MultiLabelMarginCriterion, (3, 4),
+                  _value(np.array([[0, 2, -1, -1], [1, -1, 2, 0], [3, 0, 1, 2]]))),
+    CriterionCase("MultiLabelMargin-single_sum", lambda: nnmod.MultiLabelMarginCriterion(False), (5,),
+                  _value(np.array([4, 1, -1, 0, 0], np.int32))),
+    CriterionCase("MultiLabelSoftMargin", nnmod.MultiLabelSoftMarginCriterion, (4, 3), _like((4, 3), True)),
+    CriterionCase("MultiLabelSoftMargin-weights_sum", lambda: nnmod.MultiLabelSoftMarginCriterion(_weights3, False),
+                  (4, 3), _like((4, 3), True)),
+    CriterionCase("HingeEmbedding", nnmod.HingeEmbeddingCriterion, (6, 4), _signs(6, 4), spread=True),
+    CriterionCase("HingeEmbedding-margin_sum", lambda: nnmod.HingeEmbeddingCriterion(0.5, False), (9,), _signs(9),
+                  spread=True),
+    CriterionCase("HingeEmbedding-number", nnmod.HingeEmbeddingCriterion, (5,), _value(-1), spread=True),
+    CriterionCase("L1HingeEmbedding", nnmod.L1HingeEmbeddingCriterion, [(4, 3), (4, 3)], _value(1.0)),
+    CriterionCase("L1HingeEmbedding-apart", lambda: nnmod.L1HingeEmbeddingCriterion(40), [(5,), (5,)],
+                  _value(np.array([-1.0]))),
+    CriterionCase("L1HingeEmbedding-far", lambda: nnmod.L1HingeEmbeddingCriterion(0.1), [(5,), (5,)], _value(-1)),
+    CriterionCase("CosineEmbedding", nnmod.CosineEmbeddingCriterion, [(6, 5), (6, 5)], _signs(6)),
+    CriterionCase("CosineEmbedding-margin_sum", lambda: nnmod.CosineEmbeddingCriterion(-0.9, False),
+                  [(6, 5), (6, 5)], _signs(6)),
+    CriterionCase("CosineEmbedding-single", nnmod.CosineEmbeddingCriterion, [(5,), (5,)], _value(1)),
+    CriterionCase("MarginRanking", nnmod.MarginRankingCriterion, [(6,), (6,)], _signs(6)),
+    CriterionCase("MarginRanking-margin_sum", lambda: nnmod.MarginRankingCriterion(0.5, False),
+                  [(6, 2), (6, 2)], _signs(6, 2)),
+    CriterionCase("MarginRanking-number", nnmod.MarginRankingCriterion, [(3, 2), (3, 2)], _value(-1.0)),
+    CriterionCase("DistanceRatio", nnmod.DistanceRatioCriterion, [(5,), (5,)], _value(None)),
+    CriterionCase("DistanceRatio-sum", lambda: nnmod.DistanceRatioCriterion(False), [(5, 1), (5, 1)], _value(None)),
+    CriterionCase("Multi", lambda: nnmod.MultiCriterion().add(nnmod.MSECriterion(), 0.5).add(
+        nnmod.AbsCriterion(), 2), (4, 3), _like((4, 3)), spread=True),
+    CriterionCase("Multi-table", lambda: nnmod.MultiCriterion().add(nnmod.CosineEmbeddingCriterion()).add(
+        nnmod.MarginRankingCriterion(0.5), -0.3), [(4,), (4,)], _value(1)),
+    CriterionCase("Parallel", _both, [(4, 3), (6, 4)], lambda rng: [_like((4, 3))(rng), _classes(6, 4)(rng)]),
+    CriterionCase("Parallel-repeat", lambda: nnmod.ParallelCriterion(True).add(nnmod.MSECriterion()).add(
+        nnmod.SmoothL1Criterion(), 3), [(4, 3), (4, 3)], _like((4, 3))),
+    CriterionCase("Parallel-nested", lambda: nnmod.ParallelCriterion().add(_both(), 2).add(
+        nnmod.DistanceRatioCriterion()).add(nnmod.L1Cost()), [[(4, 3), (6, 4)], [(3,), (3,)], (2, 2)],
+        lambda rng: [[_like((4, 3))(rng), _classes(6, 4)(rng)], None, None]),
+    CriterionCase("Module", lambda: nnmod.ModuleCriterion(nnmod.MSECriterion(), nnmod.Tanh(), nnmod.Sigmoid()),
+                  (4, 3), _like((4, 3))),
+    CriterionCase("Module-weights", lambda: nnmod.ModuleCriterion(
+        nnmod.MultiMarginCriterion(), nnmod.Sequential(nnmod.Linear(3, 4), nnmod.Tanh())), (5, 3), _classes(5, 4)),
+    CriterionCase("Module-target", lambda: nnmod.ModuleCriterion(
+        nnmod.CosineEmbeddingCriterion(), targetModule=nnmod.HardTanh()), [(4, 5), (4, 5)],
+        lambda rng: 10 * _signs(4)(rng)),
 ]

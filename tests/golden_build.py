@@ -71,7 +71,12 @@ GRADIENTS = {
 #: Targets that hold classes or other than numbers: name -> function of the recorded target.
 TARGETS = {
     "ClassNLLCriterion": zero_based,
+    "ClassSimplexCriterion": zero_based,
     "CrossEntropyCriterion": zero_based,
+    "MultiLabelMarginCriterion": zero_based,
+    "MultiMarginCriterion": zero_based,
+    "ParallelCriterion": lambda targets: [targets[0], zero_based(targets[1])],
+    "SpatialClassNLLCriterion": zero_based,
 }
 
 
@@ -100,7 +105,7 @@ def build(spec):
     children = []
     for method, values in spec.get("calls", []):
         if method == "add":
-            children.append(build(values[0]))
+            children.append([build(values[0]), *values[1:]])
         else:
             meaning = CALLS.get((name, method)) or CALLS[None, method]
             words |= meaning(*map(argument, values))
@@ -111,7 +116,7 @@ def build(spec):
         args = [known[i].default if a is None else a for i, a in enumerate(args)]
         module = cls(*args, **words)
     for child in children:
-        module.add(child)
+        module.add(*child)
     return module
 
 
