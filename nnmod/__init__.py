@@ -30,10 +30,15 @@ from .criterion import MSECriterion as MSECriterion
 from .criterion import SmoothL1Criterion as SmoothL1Criterion
 from .dropout import Dropout as Dropout
 from .errors import ShapeError as ShapeError
+from .graph import gModule as gModule
+from .graph_modules import JustElement as JustElement
+from .graph_modules import JustTable as JustTable
+from .graph_modules import ModuleFromCriterion as ModuleFromCriterion
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
 from .module import Module as Module
+from .node import Node as Node
 from .normalization import BatchNormalization as BatchNormalization
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
 from .pooling import SpatialAveragePooling as SpatialAveragePooling

@@ -5,6 +5,7 @@ import html
 import numpy as np
 
 from . import check, kernels, tensor
+from .node import Node, has_nodes
 
 
 class Stateful:
@@ -22,6 +23,13 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
+    #: Whether forward overwrites its input, and backward its gradOutput.  (What kernels
+    #: cannot use as it lies, strided or read-only, is copied first and stays as it was.)
+    inplace = False
+    #: False until sizes that were left out are inferred at the first forward.
+    sizesKnown = True
+    #: Whether the last forward changed state that keepState() remembered.
+    _stateMoved = False
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -171,20 +179,13 @@ class Module(Stateful):
     paramNames = ("weight", "bias")
     #: What backward reads, a subset of {"input", "output"}.
     backwardNeeds = frozenset({"input", "output"})
-    #: Whether forward overwrites its input, and backward its gradOutput.  (What kernels
-    #: cannot use as it lies, strided or read-only, is copied first and stays as it was.)
-    inplace = False
     #: Whether the output may be a view of the input.
     sharesInput = False
-    #: False until sizes that were left out are inferred at the first forward.
-    sizesKnown = True
     #: False on a first layer skips the work of updateGradInput.
     needsGradInput = True
     #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
     #: A class whose two verbs do not depend on each other says False.
     accReadsGradInput = True
-    #: Whether the last forward changed state that keepState() remembered.
-    _stateMoved = False
 
     def __init__(self):
         super().__init__()
@@ -218,9 +219,14 @@ class Module(Stateful):
             input = self.takeInput(input)
         return self.updateOutput(input)
 
-    def __call__(self, input):
-        """The same as forward."""
-        return self.forward(input)
+    def __call__(self, *input):
+        """``module(input)`` is forward; of a node, or a list of nodes, it makes a node of a graph.
+
+        So does ``module()``, an input of the graph: see :class:`nnmod.gModule`.
+        """
+        if len(input) == 1 and not has_nodes(input[0]):
+            return self.forward(input[0])
+        return Node(self, *input)
 
     def backward(self, input, gradOutput, scale=1.0):
         """Gradient by the input, returned; *scale* times those by the parameters, added.

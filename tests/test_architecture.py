@@ -19,13 +19,14 @@ ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "
          "reshape", "criterion"}
 LAYERS = [
     {"kernels"},
-    {"errors", "nested"},
+    {"errors", "nested", "node"},
     {"tensor"},
     {"check", "geometry", "random", "init"},
     {"module"},
     {"container"},
     ROOMS,
-    {"optim", "training", "data", "testing", "serialization"},
+    {"optim", "training", "data", "testing", "serialization",
+     "graph", "graph_modules", "drawing", "hessian", "jacobian"},
 ]
 #: Composites: rooms that are made of another room.
 ALLOWED_BETWEEN_ROOMS = {("criterion", "softmax")}
