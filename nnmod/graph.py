@@ -6,6 +6,8 @@ Calling a module with a node makes a node (nnmod/node.py); gModule makes a modul
     h = nnmod.Tanh()(nnmod.Linear(5, 4)(x))
     net = nnmod.gModule([x], [nnmod.Linear(4, 2)(h)])
 """
+import html
+
 import numpy as np
 
 from . import errors, kernels, nested, tensor
@@ -139,11 +141,11 @@ class gModule(Container):
     def backward(self, input, gradOutput, scale=1.0):
         """backward of every module, last to first, with the sum of the gradients of its output."""
         self._checkBackward(input, gradOutput)
-        return self._eachNode("backward", self._gradOutput, scale)
+        return self._backThrough("backward", self._gradOutput, scale)
 
     def updateGradInput(self, input, gradOutput):
         """updateGradInput of every module, last to first."""
-        return self._eachNode("updateGradInput", self.takeGradOutput(input, gradOutput)[1])
+        return self._backThrough("updateGradInput", self.takeGradOutput(input, gradOutput)[1])
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         """accGradParameters of every module; needs updateGradInput before it."""
@@ -156,7 +158,20 @@ class gModule(Container):
             if index is not None and self._arrived[i] is not None:
                 self.call(index, "accGradParameters", self._taken[i], self._arrived[i], scale)
 
-    def _eachNode(self, method, gradOutput, *scale):
+    def _backThrough(self, method, gradOutput, *scale):
+        self.gradInput = self.eachNode(
+            gradOutput, lambda index, taken, total: self.call(index, method, taken, total, *scale))
+        if not self._needsGradInput:
+            self.gradInput = None
+        return self.gradInput
+
+    def eachNode(self, gradOutput, visit):
+        """Go through the nodes from the outputs to the inputs, as backward does; needs a forward before.
+
+        ``visit(index, input, gradOutput)`` is called for ``modules[index]`` with what it was
+        given and the sum of what arrived at its output, and returns what arrives at its input.
+        Returns what arrives at the inputs of the graph.
+        """
         self._checkForward()
         nodes, modules = self._graph["nodes"], self.modules
         if self._sums is None:
@@ -178,12 +193,11 @@ class gModule(Container):
             if modules[node["module"]].inplace:
                 total = self._ownMemory(i, total, whole, parts)
             arrived[i] = total
-            gradInputs[i] = self.call(node["module"], method, self._taken[i], total, *scale)
+            gradInputs[i] = visit(node["module"], self._taken[i], total)
             if source is not None:
                 _deliver(source, gradInputs[i], whole)
         self._arrived = arrived
-        self.gradInput = _gather(self._graph["inputs"], gradInputs) if self._needsGradInput else None
-        return self.gradInput
+        return _gather(self._graph["inputs"], gradInputs)
 
     def _total(self, i, whole, parts):
         """The sum of the gradients that arrived at node *i*, or None if none did."""
@@ -341,6 +355,26 @@ class gModule(Container):
             lines += ["  " + line for line in text[1:]]
         lines.append(f"  output: {self._words(self._graph['outputs'])}")
         return "\n".join([*lines, "}"])
+
+    def toDot(self):
+        """The graph in the language of Graphviz: see :func:`nnmod.drawing.to_dot`."""
+        from . import drawing
+        return drawing.to_dot(self)
+
+    def draw(self, path=None):
+        """A drawing, written to *path* if given: see :func:`nnmod.drawing.draw`."""
+        from . import drawing
+        return drawing.draw(self, path)
+
+    def _repr_svg_(self):
+        from . import drawing
+        return drawing.in_notebook(self)
+
+    def _repr_html_(self):
+        picture = self._repr_svg_()
+        if picture is None:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        return f"<b>{type(self).__name__}</b><div>{picture[picture.index('<svg'):]}</div>"
 
     def _words(self, reference, inside=False):
         """A reference to nodes in words: ``[3]``, ``[3], [2]``, ``[4][1]`` for an entry."""
