@@ -250,10 +250,10 @@ class gModule(Container):
     @property
     def inplace(self):
         """Whether the input is overwritten."""
-        nodes = self._graph["nodes"]
         return any(node["module"] is not None and self.modules[node["module"]].inplace
-                   and any(None in self._sameMemory(source, self.modules) for source in self._overwritten(i, self.modules))
-                   for i, node in enumerate(nodes))
+                   and any(source is None or None in self._sameMemory(source, self.modules)
+                           for source in self._overwritten(i, self.modules))
+                   for i, node in enumerate(self._graph["nodes"]))
 
     @property
     def sharesInput(self):

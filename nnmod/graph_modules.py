@@ -98,9 +98,10 @@ class ModuleFromCriterion(Module):
         self._type = criterion._type
         self._scaled = self._zeros = None
 
-    def listModules(self):
-        """This module, the criterion, and all below it."""
-        return [self, *self.criterion.listModules()]
+    @property
+    def criterions(self):
+        """The criterion: it is converted and cleared with the network."""
+        return (self.criterion,)
 
     def updateOutput(self, input):
         input = self.takeInput(input)

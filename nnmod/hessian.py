@@ -14,10 +14,8 @@ import numpy as np
 
 from . import check, kernels, nested, tensor
 from .container import Branching, Sequential
-from .criterion import (AbsCriterion, BCECriterion, ClassNLLCriterion, CrossEntropyCriterion, MSECriterion,
-                        SmoothL1Criterion)
 from .graph import gModule
-from .table import ConcatTable, ParallelTable
+from .table import ParallelTable
 
 _multiply = kernels.elementwise(kernels.formulas.multiply)
 
@@ -88,10 +86,14 @@ def diag_hessian_criterion(criterion, input, target):
 
     Raises NotImplementedError for a criterion without a rule: see :func:`criterion_rule`.
 
+    >>> from nnmod import MSECriterion
     >>> diag_hessian_criterion(MSECriterion(), np.zeros((1, 4)), np.ones((1, 4)))
     array([[0.5, 0.5, 0.5, 0.5]])
     """
-    second = _CRITERION_RULES.get(type(criterion))
+    cls = type(criterion)
+    second = _CRITERION_RULES.get(cls)
+    if second is None and _is_ours(cls):
+        second = _CRITERIONS.get(cls.__name__)
     if second is None:
         raise NotImplementedError(
             f"{type(criterion).__name__} has no rule for second derivatives; give it one: "
@@ -132,8 +134,10 @@ def _propagate(module, input, dh, diagonals):
     cls = type(module)
     if cls in _CONTAINERS:
         return _CONTAINERS[cls](module, input, dh, diagonals)
+    if isinstance(module, Branching) and _is_ours(cls):
+        return _branching(module, input, dh, diagonals)
     function = _RULES.get(cls)
-    if function is None and cls.__module__.partition(".")[0] == "nnmod":
+    if function is None and _is_ours(cls):
         function = next((f for names, f in _FAMILIES if cls.__name__ in names), None)
     if function is None:
         return _by_jacobian(module, input, dh, diagonals)
@@ -142,6 +146,10 @@ def _propagate(module, input, dh, diagonals):
         diagonals[id(getattr(module, name))] += values
 
     return function(module, input, dh, add)
+
+
+def _is_ours(cls):
+    return cls.__module__.partition(".")[0] == "nnmod"
 
 
 def _elementwise(module, input, dh, add):
@@ -249,8 +257,7 @@ def _graph(module, input, dh, diagonals):
 
 
 _FAMILIES = ((ELEMENTWISE, _elementwise), (SELECTING, _selecting), (BILINEAR, _bilinear))
-_CONTAINERS = {Sequential: _sequential, ConcatTable: _branching, ParallelTable: _parallel_table, gModule: _graph}
-_CONTAINERS |= {cls: _branching for cls in Branching.__subclasses__()}
+_CONTAINERS = {Sequential: _sequential, ParallelTable: _parallel_table, gModule: _graph}
 
 
 # -- criterions ---------------------------------------------------------------------------
@@ -260,22 +267,18 @@ def _norm(criterion, input):
     return 1 / input.size if criterion.sizeAverage else 1.0
 
 
-@criterion_rule(MSECriterion)
 def _mse(criterion, input, target):
     return np.full_like(input, 2 * _norm(criterion, input))
 
 
-@criterion_rule(AbsCriterion)
 def _abs(criterion, input, target):
     return np.zeros_like(input)
 
 
-@criterion_rule(SmoothL1Criterion)
 def _smooth_l1(criterion, input, target):
     return (np.abs(input - target) < 1).astype(input.dtype) * input.dtype.type(_norm(criterion, input))
 
 
-@criterion_rule(BCECriterion)
 def _binary_cross_entropy(criterion, input, target):
     tiny = input.dtype.type(1e-12)
     second = target / np.square(input + tiny) + (1 - target) / np.square(1 - input + tiny)
@@ -284,15 +287,20 @@ def _binary_cross_entropy(criterion, input, target):
     return second * input.dtype.type(_norm(criterion, input))
 
 
-@criterion_rule(ClassNLLCriterion)
 def _class_nll(criterion, input, target):
     return np.zeros_like(input)  # linear in its input
 
 
-@criterion_rule(CrossEntropyCriterion)
 def _cross_entropy(criterion, input, target):
     """``p (1 - p)`` for each class, with the factor that the row has in the loss."""
     probabilities = np.exp(criterion.lsm.output)
     # The gradient of ClassNLL is -factor at the target and 0 elsewhere.
     factors = -criterion.nll.backward(criterion.lsm.output, target).sum(axis=-1, keepdims=True)
     return probabilities * (1 - probabilities) * factors
+
+
+_CRITERIONS = {
+    "AbsCriterion": _abs, "BCECriterion": _binary_cross_entropy, "ClassNLLCriterion": _class_nll,
+    "CrossEntropyCriterion": _cross_entropy, "L1Cost": _abs, "MSECriterion": _mse,
+    "SmoothL1Criterion": _smooth_l1, "SpatialAutoCropMSECriterion": _mse, "WeightedMSECriterion": _mse,
+}

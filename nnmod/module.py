@@ -23,13 +23,8 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
-    #: Whether forward overwrites its input, and backward its gradOutput.  (What kernels
-    #: cannot use as it lies, strided or read-only, is copied first and stays as it was.)
-    inplace = False
-    #: False until sizes that were left out are inferred at the first forward.
-    sizesKnown = True
-    #: Whether the last forward changed state that keepState() remembered.
-    _stateMoved = False
+    #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
+    criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -64,7 +59,7 @@ class Stateful:
 
         The next forward gives the same result as before.
         """
-        for module in self.listModules():
+        for module in self._everything():
             for name in (*module._passBuffers, *module.bufferNames):
                 setattr(module, name, None)
         return self
@@ -76,6 +71,14 @@ class Stateful:
         found = [self]
         for child in self.modules:
             found += child.listModules()
+        return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        found = self.listModules()
+        for module in found:
+            for criterion in module.criterions:
+                found += criterion.listModules()
         return found
 
     def _tensorNames(self):
@@ -94,7 +97,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self.listModules():
+        for module in self._everything():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -179,13 +182,20 @@ class Module(Stateful):
     paramNames = ("weight", "bias")
     #: What backward reads, a subset of {"input", "output"}.
     backwardNeeds = frozenset({"input", "output"})
+    #: Whether forward overwrites its input, and backward its gradOutput.  (What kernels
+    #: cannot use as it lies, strided or read-only, is copied first and stays as it was.)
+    inplace = False
     #: Whether the output may be a view of the input.
     sharesInput = False
+    #: False until sizes that were left out are inferred at the first forward.
+    sizesKnown = True
     #: False on a first layer skips the work of updateGradInput.
     needsGradInput = True
     #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
     #: A class whose two verbs do not depend on each other says False.
     accReadsGradInput = True
+    #: Whether the last forward changed state that keepState() remembered.
+    _stateMoved = False
 
     def __init__(self):
         super().__init__()
