@@ -126,14 +126,19 @@ class gModule(Container):
         self._taken = self._arrived = None  # should this fail, no backward fits
         taken, values = [None] * len(nodes), [None] * len(nodes)
         _hand_out("input", self._graph["inputs"], input, taken)
+        modules = self.modules
         for i, node in enumerate(nodes):
-            source = node["inputs"]
-            if node["module"] is None:
+            source, index = node["inputs"], node["module"]
+            if index is None:
                 values[i] = self._entryOf(node, values[source])
                 continue
             if source is not None:
                 taken[i] = values[source] if source.__class__ is int else _gather(source, values)
-            values[i] = self.call(node["module"], "forward", taken[i])
+            try:
+                values[i] = modules[index].forward(taken[i])
+            except Exception as error:
+                self.located(error, index, "forward", taken[i])
+                raise
         self._taken, self._values = taken, values
         self.output = _gather(self._graph["outputs"], values)
         return self.output
@@ -141,11 +146,15 @@ class gModule(Container):
     def backward(self, input, gradOutput, scale=1.0):
         """backward of every module, last to first, with the sum of the gradients of its output."""
         self._checkBackward(input, gradOutput)
-        return self._backThrough("backward", self._gradOutput, scale)
+        modules = self.modules
+        return self._backThrough(
+            "backward", self._gradOutput, lambda index, x, dy: modules[index].backward(x, dy, scale))
 
     def updateGradInput(self, input, gradOutput):
         """updateGradInput of every module, last to first."""
-        return self._backThrough("updateGradInput", self.takeGradOutput(input, gradOutput)[1])
+        modules = self.modules
+        return self._backThrough("updateGradInput", self.takeGradOutput(input, gradOutput)[1],
+                                 lambda index, x, dy: modules[index].updateGradInput(x, dy))
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         """accGradParameters of every module; needs updateGradInput before it."""
@@ -158,61 +167,66 @@ class gModule(Container):
             if index is not None and self._arrived[i] is not None:
                 self.call(index, "accGradParameters", self._taken[i], self._arrived[i], scale)
 
-    def _backThrough(self, method, gradOutput, *scale):
-        self.gradInput = self.eachNode(
-            gradOutput, lambda index, taken, total: self.call(index, method, taken, total, *scale))
-        if not self._needsGradInput:
-            self.gradInput = None
+    def _backThrough(self, method, gradOutput, visit):
+        gradInput = self.eachNode(gradOutput, visit, method)
+        self.gradInput = gradInput if self._needsGradInput else None
         return self.gradInput
 
-    def eachNode(self, gradOutput, visit):
+    def eachNode(self, gradOutput, visit, method="backward"):
         """Go through the nodes from the outputs to the inputs, as backward does; needs a forward before.
 
         ``visit(index, input, gradOutput)`` is called for ``modules[index]`` with what it was
         given and the sum of what arrived at its output, and returns what arrives at its input.
-        Returns what arrives at the inputs of the graph.
+        Returns what arrives at the inputs of the graph; errors name the node and *method*.
         """
         self._checkForward()
-        nodes, modules = self._graph["nodes"], self.modules
+        nodes, modules, taken = self._graph["nodes"], self.modules, self._taken
         if self._sums is None:
             self._sums = [None] * len(nodes)
-        whole = [[] for _ in nodes]  # gradients of each node's output
-        parts = {}                   # gradients of entries of a table: node -> entry -> list
+        waiting = [None] * len(nodes)  # what arrived at each node's output: an _Arrived, if anything did
         arrived, gradInputs = [None] * len(nodes), [None] * len(nodes)
-        _deliver(self._graph["outputs"], gradOutput, whole)
-        for i in reversed(range(len(nodes))):
-            node = nodes[i]
-            total = self._total(i, whole[i], parts.get(i))
-            whole[i] = ()
-            if total is None:
+        _deliver(self._graph["outputs"], gradOutput, waiting)
+        for i in range(len(nodes) - 1, -1, -1):
+            if waiting[i] is None:
                 continue  # nothing that has a gradient uses this node
-            source = node["inputs"]
-            if node["module"] is None:
-                parts.setdefault(source, {}).setdefault(node["entry"], []).append(total)
+            node = nodes[i]
+            index, source = node["module"], node["inputs"]
+            total = self._total(i, waiting[i])
+            waiting[i] = None
+            if index is None:
+                _arrivedAt(source, waiting).parts.setdefault(node["entry"], []).append(total)
                 continue
-            if modules[node["module"]].inplace:
-                total = self._ownMemory(i, total, whole, parts)
+            if modules[index].inplace:
+                total = self._ownMemory(i, total, waiting, gradInputs)
             arrived[i] = total
-            gradInputs[i] = visit(node["module"], self._taken[i], total)
-            if source is not None:
-                _deliver(source, gradInputs[i], whole)
+            try:
+                gradInput = visit(index, taken[i], total)
+            except Exception as error:
+                self.located(error, index, method, taken[i])
+                raise
+            if source is None:
+                gradInputs[i] = gradInput
+            else:
+                _deliver(source, gradInput, waiting)
         self._arrived = arrived
         return _gather(self._graph["inputs"], gradInputs)
 
-    def _total(self, i, whole, parts):
-        """The sum of the gradients that arrived at node *i*, or None if none did."""
-        if not whole and not parts:
-            return None
-        if len(whole) == 1 and not parts and _complete(whole[0]):
+    def _total(self, i, waiting):
+        """The sum of the gradients that arrived at node *i*."""
+        whole = waiting.whole
+        if len(whole) == 1 and not waiting.parts and _complete(whole[0]):
             return whole[0]
-        total, self._sums[i] = _sum(self._sums[i], self._values[i], whole, parts or {})
+        total, self._sums[i] = _sum(self._sums[i], self._values[i], whole, waiting.parts)
         return total
 
-    def _ownMemory(self, i, total, whole, parts):
-        """*total*, in memory that no gradient still waiting has: an in-place module writes there."""
-        waiting = [g for g in nested.leaves([*whole, *(g for entries in parts.values() for g in entries.values())])
-                   if g is not None]
-        if any(np.may_share_memory(t, g) for t in nested.leaves(total) for g in waiting):
+    def _ownMemory(self, i, total, waiting, gradInputs):
+        """*total*, in memory that no gradient still in use has: an in-place module writes there."""
+        others = [gradInputs]
+        for arrived in waiting:
+            if arrived is not None:
+                others += [arrived.whole, *arrived.parts.values()]
+        used = [g for g in nested.leaves(others) if g is not None]
+        if any(np.may_share_memory(t, g) for t in nested.leaves(total) for g in used):
             self._sums[i] = _copy(self._sums[i], total)
             return self._sums[i]
         return total
@@ -334,7 +348,7 @@ class gModule(Container):
                     f"{module!r} works in place and would overwrite the output of {words(i)}, which "
                     f"{' and '.join(dict.fromkeys(words(j) for j in readers))} use; use inplace=False")
             index = nodes[i]["module"]
-            if index is not None and "output" in children[index].backwardNeeds:
+            if index is not None and _readsOutput(children[index]):
                 raise ValueError(
                     f"{module!r} works in place and would overwrite the output of {children[index]!r}, "
                     "which that module's backward needs; use inplace=False")
@@ -496,15 +510,31 @@ def _hand_out(name, reference, value, taken):
         _hand_out(f"{name}[{index}]", entry, value[index], taken)
 
 
-def _deliver(reference, gradient, whole):
+class _Arrived:
+    """The gradients that arrived at a node's output: of all of it, and of entries of a table."""
+
+    __slots__ = ("whole", "parts")
+
+    def __init__(self):
+        self.whole = []
+        self.parts = {}
+
+
+def _arrivedAt(i, waiting):
+    if waiting[i] is None:
+        waiting[i] = _Arrived()
+    return waiting[i]
+
+
+def _deliver(reference, gradient, waiting):
     """Give each node that *reference* names its part of *gradient*."""
     if gradient is None:
         return
     if reference.__class__ is int:
-        whole[reference].append(gradient)
+        _arrivedAt(reference, waiting).whole.append(gradient)
     else:
         for entry, part in zip(reference, gradient):
-            _deliver(entry, part, whole)
+            _deliver(entry, part, waiting)
 
 
 def _complete(gradient):
@@ -544,6 +574,12 @@ def _copy(buffer, value):
     buffer = tensor.resize(buffer, value.shape, value.dtype)
     tensor.copy(value, buffer)
     return buffer
+
+
+def _readsOutput(module):
+    """Whether backward reads the memory that the output is in."""
+    needs = module.backwardNeeds
+    return "output" in needs or (module.sharesInput and not module.modules and "input" in needs)
 
 
 def _learns(module):

@@ -271,16 +271,18 @@ def test_an_in_place_module_leaves_gradients_of_others_alone():
 
     def net(inplace):
         nnmod.manualSeed(3)
-        x = Identity()()
+        x, y, z = Identity()(), Identity()(), Identity()()
         a, b = Linear(3, 4)(x), Linear(3, 4)(x)
-        return gModule(x, Sum()([nnmod.HardTanh(-0.1, 0.1)(a), nnmod.ReLU(inplace)(b)]))
+        first = Sum()([nnmod.HardTanh(-0.1, 0.1)(a), nnmod.ReLU(inplace)(b)])
+        return gModule([x, y, z], Sum()([Sum()([nnmod.ReLU(inplace)(Linear(4, 4)(y)), z]), first]))
 
-    batch, gradOutput = x32(6, 3), x32(6, 4)
+    batch, gradOutput = [x32(6, 3), x32(6, 4), x32(6, 4)], x32(6, 4)
     results = []
     for inplace in (False, True):
         graph = net(inplace)
         graph.forward(batch)
-        results.append([graph.backward(batch, gradOutput.copy()).copy(), *graph.parameters()[1]])
+        gradInput = graph.backward(batch, gradOutput.copy())
+        results.append([*nested.map(np.copy, gradInput), *graph.parameters()[1]])
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -370,6 +372,9 @@ def test_in_place_modules_that_would_overwrite_what_others_read_are_refused():
             "which that module's backward needs")
     refused(lambda: gModule(x, relu(Identity()(Tanh()(x)))), "would overwrite the output of Tanh()")
     refused(lambda: gModule(x, nnmod.CAddTable()([relu(nnmod.View(4)(h)), Tanh()(h)])), "Linear(4 -> 4)")
+    penalty = Tanh()  # gives its input on, and reads it in backward
+    penalty.sharesInput, penalty.backwardNeeds = True, {"input"}
+    refused(lambda: gModule(x, relu(penalty(h))), "would overwrite the output of Tanh()")
     refused(lambda: gModule(x, nnmod.CAddTable(True)([x, h])), "would overwrite the output of Identity()")
     a, b = nnmod.ConcatTable(Linear(4, 4), Linear(4, 4))(x).split(2)
     gModule(x, [relu(a), relu(b)])
