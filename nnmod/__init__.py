@@ -1,7 +1,7 @@
 """nnmod: Torch7's nn, alive in Python."""
 from . import check as check
 from . import data as data
-from . import drawing as drawing
+from . import graphviz as graphviz
 from . import hessian as hessian
 from . import init as init
 from . import kernels as kernels

@@ -371,18 +371,18 @@ class gModule(Container):
         return "\n".join([*lines, "}"])
 
     def toDot(self):
-        """The graph in the language of Graphviz: see :func:`nnmod.drawing.to_dot`."""
-        from . import drawing
-        return drawing.to_dot(self)
+        """The graph in the language of Graphviz: see :func:`nnmod.graphviz.to_dot`."""
+        from . import graphviz
+        return graphviz.to_dot(self)
 
     def draw(self, path=None):
-        """A drawing, written to *path* if given: see :func:`nnmod.drawing.draw`."""
-        from . import drawing
-        return drawing.draw(self, path)
+        """A drawing, written to *path* if given: see :func:`nnmod.graphviz.draw`."""
+        from . import graphviz
+        return graphviz.draw(self, path)
 
     def _repr_svg_(self):
-        from . import drawing
-        return drawing.in_notebook(self)
+        from . import graphviz
+        return graphviz.in_notebook(self)
 
     def _repr_html_(self):
         picture = self._repr_svg_()

@@ -26,7 +26,7 @@ LAYERS = [
     {"container"},
     ROOMS,
     {"optim", "training", "data", "testing", "serialization",
-     "graph", "graph_modules", "drawing", "hessian", "jacobian"},
+     "graph", "graph_modules", "graphviz", "hessian", "jacobian"},
 ]
 #: Composites: rooms that are made of another room.
 ALLOWED_BETWEEN_ROOMS = {("criterion", "softmax")}

@@ -94,7 +94,7 @@ def _run_dot(text, format, timeout=None):
     if program is None:
         raise RuntimeError(
             "a picture needs the program dot of Graphviz: apt install graphviz, brew install graphviz, or "
-            "https://graphviz.org/download; nnmod.drawing.to_dot(net) gives the text without it")
+            "https://graphviz.org/download; nnmod.graphviz.to_dot(net) gives the text without it")
     done = subprocess.run([program, f"-T{format}"], input=text.encode(), capture_output=True, timeout=timeout)
     if done.returncode:
         raise RuntimeError(f"dot could not make {format}: {done.stderr.decode(errors='replace').strip()}")

@@ -7,7 +7,7 @@ import pytest
 
 import nnmod
 from cases import CASES
-from nnmod import Identity, Linear, Tanh, drawing, gModule
+from nnmod import Identity, Linear, Tanh, gModule, graphviz
 
 
 def edges(text):
@@ -25,7 +25,7 @@ def test_a_graph_with_names_shapes_and_attributes():
     assert r'n2 [label="i2h\nLinear(3 -> 2)\nthe \"first\"\n(4, 2)", fillcolor="#dbe7f6", color=red]' in text
     assert 'n0 -> n1 [label="[0]"]' in text and 'n0 -> n3 [label="[1]"]' in text
     assert 'n4 -> n5 [label="[0]"]' in text and 'n2 -> n5 [label="[1]"]' in text
-    assert text == drawing.to_dot(net) == drawing.draw(net).dot
+    assert text == graphviz.to_dot(net) == graphviz.draw(net).dot
 
 
 def test_entries_of_a_split_table_are_on_the_edges():
@@ -35,7 +35,7 @@ def test_entries_of_a_split_table_are_on_the_edges():
         ("input", "Identity()"), ("Identity()", "Tanh()"), ("Identity()", "Sigmoid()"),
         ("Tanh()", "output"), ("Sigmoid()", "output")}
     pair = nnmod.Sequential(nnmod.ConcatTable(Tanh(), Tanh()), nnmod.ParallelTable(Linear(3, 2), Identity()))
-    assert edges(drawing.to_dot(pair)) == {
+    assert edges(graphviz.to_dot(pair)) == {
         ("input", "Tanh()"), ("Tanh()", "Linear(3 -> 2)"), ("Tanh()", "Identity()"),
         ("Linear(3 -> 2)", "output"), ("Identity()", "output")}
 
@@ -47,7 +47,7 @@ def test_containers_that_join_and_containers_of_users():
 
     net = nnmod.Sequential(nnmod.Concat(1, Tanh(), nnmod.Sequential()), Twice(Linear(3, 3)),
                            Twice(nnmod.ReLU(), nnmod.Sigmoid()))
-    text = drawing.to_dot(net)
+    text = graphviz.to_dot(net)
     assert edges(text) == {
         ("input", "Tanh()"), ("Tanh()", "Concat(1)"), ("input", "Concat(1)"), ("Concat(1)", "Linear(3 -> 3)"),
         ("Linear(3 -> 3)", "ReLU()"), ("Linear(3 -> 3)", "Sigmoid()"), ("ReLU()", "Twice(2 times)"),
@@ -59,7 +59,7 @@ def test_containers_that_join_and_containers_of_users():
 def test_shared_parameters_are_linked():
     first = Linear(3, 3)
     net = nnmod.Sequential(first, first.clone("weight", "gradWeight"))
-    assert 'n1 -> n2 [style=dashed, dir=none, constraint=false, label="weight"]' in drawing.to_dot(net)
+    assert 'n1 -> n2 [style=dashed, dir=none, constraint=false, label="weight"]' in graphviz.to_dot(net)
 
 
 def test_without_graphviz_the_error_says_what_to_do(monkeypatch, tmp_path):
@@ -81,18 +81,18 @@ needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is 
 @needs_dot
 def test_pictures(tmp_path):
     net = nnmod.Sequential(Linear(3, 2), gModule(*[Tanh()()] * 2))
-    drawing.draw(net, tmp_path / "net.png")
+    graphviz.draw(net, tmp_path / "net.png")
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
-    svg = drawing.draw(net)._repr_svg_()
+    svg = graphviz.draw(net)._repr_svg_()
     assert "<svg" in svg and "Linear(3 &#45;&gt; 2)" in svg
     assert "<svg" in net[1]._repr_html_()
     with pytest.raises(RuntimeError, match="dot could not make nonsense"):
-        drawing.draw(net, tmp_path / "net.nonsense")
+        graphviz.draw(net, tmp_path / "net.nonsense")
 
 
 def test_every_case_can_be_drawn():
     """Graphviz reads what is written of every module of the table, in one run."""
-    texts = [drawing.to_dot(case.make()) for case in CASES]
+    texts = [graphviz.to_dot(case.make()) for case in CASES]
     assert all(text.count("{") == text.count("}") for text in texts)
     if shutil.which("dot"):
-        drawing.Drawing("\n".join(texts)).svg()
+        graphviz.Drawing("\n".join(texts)).svg()
