@@ -22,6 +22,8 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
+    #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
+    criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -56,7 +58,7 @@ class Stateful:
 
         The next forward gives the same result as before.
         """
-        for module in self.listModules():
+        for module in self._everything():
             for name in (*module._passBuffers, *module.bufferNames):
                 setattr(module, name, None)
         return self
@@ -68,6 +70,14 @@ class Stateful:
         found = [self]
         for child in self.modules:
             found += child.listModules()
+        return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        found = self.listModules()
+        for module in found:
+            for criterion in module.criterions:
+                found += criterion.listModules()
         return found
 
     def _tensorNames(self):
@@ -86,7 +96,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self.listModules():
+        for module in self._everything():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
