@@ -258,7 +258,7 @@ def check_nan(make, input):
     """An input of NaN gives an output of NaN, and NaN in gradOutput arrives in gradInput.
 
     What does not depend on the input at all (a border of zeros) may stay a number: it is
-    the same for the input and its negative.
+    the same for the input and its negative.  So may the gradient of a tensor that was not used.
     """
     module, run = _runner(make, input)
     if not any(x.dtype.kind == "f" for x in nested.leaves(input)):
@@ -269,10 +269,12 @@ def check_nan(make, input):
                                        nested.leaves(module.forward(_change(input, np.negative))))]
         for y, constant in zip(nested.leaves(output), same):
             assert (np.isnan(y) | constant).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
-    run.forward()
-    gradInput = module.backward(run.given, nested.map(lambda dy: np.full_like(dy, np.nan), run.gradOutput))
-    for dx in nested.leaves(gradInput):
-        assert dx is None or dx.dtype.kind != "f" or not dx.size or np.isnan(dx).any(), (
+    results = []
+    for change in (np.copy, np.negative, lambda dy: np.full_like(dy, np.nan)):
+        run.forward()
+        results.append(_copy(module.backward(run.given, _change(_copy(run.savedGradOutput), change))))
+    for dx, opposite, poisoned in zip(*map(nested.leaves, results)):
+        assert dx is None or dx.dtype.kind != "f" or np.array_equal(dx, opposite) or np.isnan(poisoned).any(), (
             f"{module!r}: backward hides NaN")
 
 

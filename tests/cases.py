@@ -282,7 +282,7 @@ CASES = [
     Case("MapTable", lambda: nnmod.MapTable(nnmod.Linear(5, 2)), [(4, 5), (3, 5), (4, 5)]),
     Case("MapTable-not_shared", lambda: nnmod.MapTable(nnmod.Linear(5, 2), shared=False).extend(2), [(4, 5), (3, 5)]),
     Case("MapTable-net", lambda: nnmod.MapTable(nnmod.Sequential(
-        nnmod.Linear(5, 3), nnmod.BatchNormalization(3), nnmod.Tanh())), [(4, 5), (3, 5)]),
+        nnmod.Linear(5, 3), nnmod.Tanh(), nnmod.BatchNormalization(3))), [(4, 5), (3, 5)]),
     Case("SplitTable", lambda: nnmod.SplitTable(1), (2, 3, 4)),
     Case("SplitTable-batch", lambda: nnmod.SplitTable(0, 2), (2, 3, 4)),
     Case("SplitTable-vector", lambda: nnmod.SplitTable(-1), (4,)),
@@ -327,7 +327,6 @@ CASES = [
     Case("MM-batch_transB", lambda: nnmod.MM(False, True), [(2, 3, 4), (2, 5, 4)]),
     Case("MM-transA", lambda: nnmod.MM(True), [(4, 3), (4, 5)]),
     Case("MM-batch_both", lambda: nnmod.MM(True, True), [(2, 4, 3), (2, 5, 4)]),
-    Case("MM-large", lambda: nnmod.MM(False, True), [(2, 33, 4), (2, 260, 4)]),
     Case("MV", nnmod.MV, [(3, 4), (4,)]),
     Case("MV-batch", nnmod.MV, [(2, 3, 4), (2, 4)]),
     Case("MV-batch_trans", lambda: nnmod.MV(True), [(2, 3, 4), (2, 3)]),

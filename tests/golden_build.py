@@ -15,6 +15,23 @@ ONE_BASED = {
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),
     "CrossEntropyCriterion": (2,),
+    "DepthConcat": (0,),
+    "Parallel": (0, 1),
+    "SplitTable": (0,),
+    "SelectTable": (0,),
+    "NarrowTable": (0,),
+    "MixtureTable": (0,),
+    "Squeeze": (0,),
+    "Unsqueeze": (0,),
+    "Select": (0, 1),
+    "Narrow": (0, 1),
+    "Replicate": (1,),
+    "Index": (0,),
+    "Padding": (0, 4),
+    "Sum": (0,),
+    "Mean": (0,),
+    "Max": (0,),
+    "Min": (0,),
 }
 
 #: What a call after construction means as a keyword argument: (class or None for any, method) -> words.
@@ -27,6 +44,8 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    "Transpose": lambda args, words: nnmod.Transpose(*[tuple(map(zero_based_dim, pair)) for pair in args], **words),
+    "Copy": lambda args, words: nnmod.Copy(*map(type_of, args[:2]), *args[2:]),
 }
 
 
@@ -37,6 +56,9 @@ def zero_based(target):
 
 #: Inputs that hold indices: name -> function that gives them dtype and origin (from 1 to 0).
 INPUTS = {
+    "Index": lambda input: [input[0], zero_based(input[1])],
+    "MaskedSelect": lambda input: [input[0], input[1].astype(bool)],
+    "OneHot": zero_based,
 }
 
 #: Targets that hold classes or other than numbers: name -> function of the recorded target.
@@ -97,3 +119,8 @@ def argument(value):
 def zero_based_dim(value):
     """A dimension or index counted from 0: 1 becomes 0, -1 (the last) stays -1."""
     return value - 1 if value > 0 else value
+
+
+def type_of(value):
+    """nnmod's name of a Torch type: torch.DoubleTensor is float64."""
+    return {"torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}[value]
