@@ -5,6 +5,8 @@ from . import check, geometry, kernels, tensor
 from .errors import ShapeError
 from .module import Module
 
+_FLOAT64 = np.dtype(np.float64)
+
 
 class _Part(Module):
     """The base of Select and Narrow: the output is a view of a part of the input."""
@@ -166,10 +168,12 @@ class Replicate(Module):
     """
 
     paramNames = ()
+    bufferNames = ("_work",)
     backwardNeeds = frozenset()
 
     def __init__(self, nf, dim=0, ndim=None):
         super().__init__()
+        self._work = None
         check.positive(nf=nf)
         check.integer(dim=dim)
         if ndim is not None:
@@ -192,7 +196,8 @@ class Replicate(Module):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         A, n, B = geometry.around(gradOutput.shape, self._axis(input))
         gradInput = self.resize("gradInput", input.shape, like=input)
-        kernels.of(gradOutput).sum_axis(gradOutput.reshape(A, n, B), gradInput.reshape(A, B))
+        work = self.resize("_work", (A, B), dtype=_FLOAT64)
+        kernels.of(gradOutput).sum_axis(gradOutput.reshape(A, n, B), gradInput.reshape(A, B), work)
         return gradInput
 
     def _axis(self, input):

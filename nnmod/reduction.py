@@ -5,7 +5,7 @@ from . import check, geometry, kernels
 from .errors import ShapeError
 from .module import Module
 
-_INT32 = np.dtype(np.int32)
+_INT32, _FLOAT64 = np.dtype(np.int32), np.dtype(np.float64)
 
 
 class _Reduction(Module):
@@ -55,10 +55,12 @@ class Sum(_Reduction):
     array([3., 7.], dtype=float32)
     """
 
+    bufferNames = ("_work",)
     backwardNeeds = frozenset()
 
     def __init__(self, dimension=0, nInputDims=None, sizeAverage=False, squeeze=True):
         super().__init__(dimension, nInputDims)
+        self._work = None
         check.boolean(sizeAverage=sizeAverage, squeeze=squeeze)
         self.sizeAverage = sizeAverage
         self.squeeze = squeeze
@@ -72,7 +74,8 @@ class Sum(_Reduction):
             raise ShapeError(f"a mean over no elements has no value, got shape {input.shape}")
         kept = (1,) if not self.squeeze or input.ndim == 1 else ()
         output = self.resize("output", (*input.shape[:axis], *kept, *input.shape[axis + 1:]), like=input)
-        kernels.of(input).sum_axis(input.reshape(A, n, B), output.reshape(A, B), self._scale(n))
+        work = self.resize("_work", (A, B), dtype=_FLOAT64)
+        kernels.of(input).sum_axis(input.reshape(A, n, B), output.reshape(A, B), work, self._scale(n))
         return output
 
     def updateGradInput(self, input, gradOutput):

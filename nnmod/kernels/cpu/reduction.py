@@ -9,13 +9,15 @@ import numpy as np
 from . import threads
 from .compile import inline, jit
 
-#: Columns in one part of the work, and elements in one partial sum.
-_TILE, _BLOCK = 512, 4096
+#: Columns in one part of the work.
+_TILE = 512
+#: Elements of a row, and rows of columns, in one partial sum.
+_BLOCK, _ROWS = 1024, 64
 #: With fewer columns than this, a loop over them would not fill a vector.
 _FEW = 6
 
 
-def sum_axis(x, y, scale=1.0):
+def sum_axis(x, y, work, scale=1.0):
     """y[a, b] <- scale times the sum over i of x[a, i, b].  See the reference."""
     A, n, B = x.shape
     if B == 1:
@@ -23,7 +25,7 @@ def sum_axis(x, y, scale=1.0):
     elif B < _FEW:
         _run(_sum_few, A, n * B, x.reshape(A, n * B), y, float(scale))
     else:
-        _run(_sum_columns, A * _tiles(B), n * min(B, _TILE), x, y, float(scale))
+        _run(_sum_columns, A * _tiles(B), n * min(B, _TILE), x, y, work, float(scale))
 
 
 def expand_axis(x, y, scale=1.0):
@@ -114,26 +116,30 @@ def _sum_few(start, stop, x, y, scale):
 
 
 @jit
-def _sum_columns(start, stop, x, y, scale):
+def _sum_columns(start, stop, x, y, work, scale):
     n, B = x.shape[1:]
-    scale = x.dtype.type(scale)
-    n4 = n // 4 * 4
     for item in range(start, stop):
         a, low, high = _columns(item, B)
-        target = y[a, low:high]
-        for b in range(target.size):
-            target[b] = x.dtype.type(0)
-        for i in range(0, n4, 4):
-            x0, x1, x2, x3 = x[a, i, low:high], x[a, i + 1, low:high], x[a, i + 2, low:high], x[a, i + 3, low:high]
-            for b in range(target.size):
-                target[b] += (x0[b] + x1[b]) + (x2[b] + x3[b])
-        for i in range(n4, n):
-            xi = x[a, i, low:high]
-            for b in range(target.size):
-                target[b] += xi[b]
-        if scale != 1:
-            for b in range(target.size):
-                target[b] *= scale
+        part, total = y[a, low:high], work[a, low:high]
+        for b in range(total.size):
+            total[b] = 0.0
+        for first in range(0, n, _ROWS):
+            last = min(first + _ROWS, n)
+            for b in range(part.size):
+                part[b] = x.dtype.type(0)
+            four = first + (last - first) // 4 * 4
+            for i in range(first, four, 4):
+                x0, x1, x2, x3 = x[a, i, low:high], x[a, i + 1, low:high], x[a, i + 2, low:high], x[a, i + 3, low:high]
+                for b in range(part.size):
+                    part[b] += (x0[b] + x1[b]) + (x2[b] + x3[b])
+            for i in range(four, last):
+                xi = x[a, i, low:high]
+                for b in range(part.size):
+                    part[b] += xi[b]
+            for b in range(part.size):
+                total[b] += part[b]
+        for b in range(part.size):
+            part[b] = total[b] * scale
 
 
 @jit

@@ -6,11 +6,14 @@ before and after it is one dimension each.
 import numpy as np
 
 
-def sum_axis(x, y, scale=1.0):
+def sum_axis(x, y, work, scale=1.0):
     """y[a, b] <- scale times the sum over i of x[a, i, b].
 
-    x  (A, n, B)
-    y  (A, B)  [out]
+    x     (A, n, B)
+    y     (A, B)  [out]
+    work  (A, B)  [out] float64, scratch: contents undefined before and after
+
+    Sums of more than a few elements are put together in float64.
     """
     with np.errstate(all="ignore"):
         y[...] = scale * x.sum(axis=1, dtype=np.float64)
