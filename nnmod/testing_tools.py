@@ -133,6 +133,11 @@ def _to(dtype):
     return lambda x: x.astype(dtype) if x.dtype.kind == "f" else x.copy()
 
 
+def _change(value, function):
+    """*value* with *function* applied to its float tensors; the others as copies."""
+    return nested.map(lambda x: function(x) if x.dtype.kind == "f" else x.copy(), value)
+
+
 def _strided(value):
     """The same numbers with a gap after each."""
     def spread(x):

@@ -20,6 +20,7 @@ ROOMS = {
     "pointwise", "pooling", "reshape", "sigmoid", "softmax", "table",
     "broadcast", "decorator", "distance", "lookup", "sparse",
     "classification_criterion", "composite_criterion", "embedding_criterion",
+    "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing",
 }
 LAYERS = [
     {"kernels"},
@@ -184,7 +185,8 @@ def test_house_style(path):
     for number, line in enumerate(lines, 1):
         assert len(line) <= 120, f"{path.name}:{number} is {len(line)} characters long"
         assert not re.search(r"\b(TODO|FIXME|XXX)\b", line), f"{path.name}:{number}: {line.strip()}"
-    allowed_to_print = {"training.py", "compile.py", "decorator.py"} | ({"__init__.py"} if path.parent.name == "kernels" else set())
+    allowed_to_print = {"training.py", "compile.py", "decorator.py", "reshape.py"} | (
+        {"__init__.py"} if path.parent.name == "kernels" else set())
     if path.name not in allowed_to_print:
         for node in ast.walk(ast.parse(text)):
             called = isinstance(node, ast.Call) and getattr(node.func, "id", "")
