@@ -21,6 +21,11 @@ from .container import Concat as Concat
 from .container import Container as Container
 from .container import Sequential as Sequential
 from .convolution import SpatialConvolution as SpatialConvolution
+from .convolution import SpatialConvolutionMM as SpatialConvolutionMM
+from .convolution import SpatialDilatedConvolution as SpatialDilatedConvolution
+from .convolution import TemporalConvolution as TemporalConvolution
+from .convolution import VolumetricConvolution as VolumetricConvolution
+from .convolution import VolumetricDilatedConvolution as VolumetricDilatedConvolution
 from .criterion import AbsCriterion as AbsCriterion
 from .criterion import BCECriterion as BCECriterion
 from .criterion import ClassNLLCriterion as ClassNLLCriterion

@@ -2,14 +2,15 @@
 from .errors import ShapeError
 
 
-def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
+def window_output(size, kernel, stride, pad, dilation=(1, 1, 1), ceil_mode=False):
     """How many windows fit, for each spatial dimension.
 
     ``out = floor((size + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1``, or
     the ceiling with *ceil_mode*; the last window then starts inside the input or
     its left padding (Torch7's rule), so none lies wholly in the right padding.
 
-    size, kernel, stride, pad, dilation : sequences of int, (height, width)
+    size, kernel, stride, pad, dilation : sequences of int, (height, width), one longer or shorter for
+        windows in three dimensions or one
 
     >>> window_output((28, 28), (5, 5), (1, 1), (0, 0))
     (24, 24)
@@ -25,10 +26,13 @@ def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
         if count < 1:
             raise ShapeError(
                 f"input of size {tuple(size)} padded by {tuple(pad)} is smaller than the window "
-                f"{tuple(kernel)}, dilation {tuple(dilation)} (height, width)"
+                f"{tuple(kernel)}, dilation {tuple(dilation)[:len(kernel)]} ({_AXES[len(kernel)]})"
             )
         out.append(count)
     return tuple(out)
+
+
+_AXES = {1: "width", 2: "height, width", 3: "time, height, width"}
 
 
 def with_batch(tensor, ndim):

@@ -84,6 +84,32 @@ CASES = [
     Case("SpatialConvolution-batch_of_1", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (1, 2, 5, 4)),
     Case("SpatialConvolution-unbatched", lambda: nnmod.SpatialConvolution(2, 3, 3, 3, 2, 2, 1, 1), (2, 5, 6)),
     Case("SpatialConvolution-inferred", lambda: nnmod.SpatialConvolution(None, 3, 2, 2), (2, 2, 4, 3)),
+    Case("SpatialConvolution-groups", lambda: nnmod.SpatialConvolution(4, 6, 3, 2, 1, 2, 1, groups=2),
+         (2, 4, 5, 6), single=True),
+    Case("SpatialConvolutionMM", lambda: nnmod.SpatialConvolutionMM(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 6, 5),
+         single=True),
+    Case("SpatialConvolutionMM-no_bias", lambda: nnmod.SpatialConvolutionMM(1, 4, 1, 1, bias=False), (2, 1, 3, 4)),
+    Case("SpatialConvolutionMM-inferred", lambda: nnmod.SpatialConvolutionMM(None, 2, 2, 3), (2, 4, 3)),
+    Case("SpatialDilatedConvolution", lambda: nnmod.SpatialDilatedConvolution(2, 3, 3, 2, 1, 2, 2, 1, 2, 3),
+         (2, 2, 7, 6), single=True),
+    Case("SpatialDilatedConvolution-no_bias", lambda: nnmod.SpatialDilatedConvolution(
+        None, 2, 2, 2, dilationW=2, bias=False), (2, 5, 4)),
+    Case("VolumetricConvolution", lambda: nnmod.VolumetricConvolution(2, 3, 2, 3, 2), (2, 2, 4, 3, 5), single=True),
+    Case("VolumetricConvolution-stride_pad", lambda: nnmod.VolumetricConvolution(2, 2, 3, 2, 2, 2, 1, 2, 1, 0, 1),
+         (2, 2, 4, 3, 3), single=True),
+    Case("VolumetricConvolution-groups", lambda: nnmod.VolumetricConvolution(
+        4, 2, 2, 1, 2, padT=1, padW=0, padH=0, bias=False, groups=2), (4, 3, 2, 3)),
+    Case("VolumetricConvolution-whole", lambda: nnmod.VolumetricConvolution(2, 3, 3, 2, 2), (2, 2, 3, 3, 3)),
+    Case("VolumetricConvolution-inferred", lambda: nnmod.VolumetricConvolution(None, 2, 1, 2, 2), (2, 2, 2, 3, 2)),
+    Case("VolumetricDilatedConvolution", lambda: nnmod.VolumetricDilatedConvolution(
+        2, 2, 2, 3, 2, 1, 1, 1, 0, 1, 1, 2, 1, 2), (2, 2, 4, 3, 4), single=True),
+    Case("VolumetricDilatedConvolution-no_bias", lambda: nnmod.VolumetricDilatedConvolution(
+        1, 2, 3, 1, 1, 2, padT=2, padW=0, dilationT=2, bias=False), (1, 5, 2, 2)),
+    Case("TemporalConvolution", lambda: nnmod.TemporalConvolution(3, 5, 3), (2, 6, 3), single=True),
+    Case("TemporalConvolution-stride", lambda: nnmod.TemporalConvolution(2, 3, 2, 3), (2, 7, 2), single=True),
+    Case("TemporalConvolution-tiled", lambda: nnmod.TemporalConvolution(2, 3, 2, 2, bias=False), (3, 6, 2)),
+    Case("TemporalConvolution-rest", lambda: nnmod.TemporalConvolution(2, 3, 3, 3), (8, 2)),
+    Case("TemporalConvolution-inferred", lambda: nnmod.TemporalConvolution(None, 3, 1), (2, 4, 2)),
     # pooling
     Case("SpatialMaxPooling", lambda: nnmod.SpatialMaxPooling(2, 2), (2, 3, 4, 6), spread=True, single=True),
     Case("SpatialMaxPooling-overlap_pad", lambda: nnmod.SpatialMaxPooling(3, 2, 2, 1, 1, 1), (2, 2, 5, 7),

@@ -23,7 +23,7 @@ LAYERS = [
     {"tensor"},
     {"check", "geometry", "random", "init"},
     {"module"},
-    {"container"},
+    {"container", "windowed"},
     ROOMS,
     {"optim", "training", "data", "testing", "serialization"},
 ]

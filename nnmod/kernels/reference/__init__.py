@@ -16,6 +16,14 @@ from .criterion import class_nll_update_grad_input as class_nll_update_grad_inpu
 from .criterion import class_nll_update_output as class_nll_update_output
 from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
+from .frames import conv3d_acc_grad_parameters as conv3d_acc_grad_parameters
+from .frames import conv3d_update_grad_input as conv3d_update_grad_input
+from .frames import conv3d_update_output as conv3d_update_output
+from .frames import conv3d_work_size as conv3d_work_size
+from .frames import temporal_conv_acc_grad_parameters as temporal_conv_acc_grad_parameters
+from .frames import temporal_conv_update_grad_input as temporal_conv_update_grad_input
+from .frames import temporal_conv_update_output as temporal_conv_update_output
+from .frames import temporal_conv_work_size as temporal_conv_work_size
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
