@@ -6,6 +6,7 @@ from . import kernels as kernels
 from . import nested as nested
 from . import optim as optim
 from . import random as random
+from . import tables as tables
 from . import testing as testing
 from . import training as training
 from .activation import ELU as ELU
@@ -35,12 +36,18 @@ from .criterion import MSECriterion as MSECriterion
 from .criterion import SmoothL1Criterion as SmoothL1Criterion
 from .dropout import Dropout as Dropout
 from .errors import ShapeError as ShapeError
+from .full_convolution import SpatialFullConvolution as SpatialFullConvolution
+from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolution
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
 from .module import Module as Module
 from .normalization import BatchNormalization as BatchNormalization
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
+from .plane_convolution import SpatialConvolutionMap as SpatialConvolutionMap
+from .plane_convolution import SpatialDepthWiseConvolution as SpatialDepthWiseConvolution
+from .plane_convolution import SpatialFullConvolutionMap as SpatialFullConvolutionMap
+from .plane_convolution import SpatialSubSampling as SpatialSubSampling
 from .pooling import SpatialAveragePooling as SpatialAveragePooling
 from .pooling import SpatialMaxPooling as SpatialMaxPooling
 from .random import manualSeed as manualSeed

@@ -27,7 +27,14 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    "SpatialConvolutionMap": lambda args, words: connection_map(nnmod.SpatialConvolutionMap, args, words),
+    "SpatialFullConvolutionMap": lambda args, words: connection_map(nnmod.SpatialFullConvolutionMap, args, words),
 }
+
+
+def connection_map(cls, args, words):
+    """A module with a connection table, whose planes are counted from 0."""
+    return cls(args[0].astype(np.int64) - 1, *args[1:], **words)
 
 
 def zero_based(target):

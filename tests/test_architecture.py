@@ -16,14 +16,15 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
 ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
-         "reshape", "criterion"}
+         "reshape", "criterion",
+         "full_convolution", "plane_convolution"}
 LAYERS = [
     {"kernels"},
     {"errors", "nested"},
     {"tensor"},
     {"check", "geometry", "random", "init"},
     {"module"},
-    {"container", "windowed"},
+    {"container", "windowed", "tables"},
     ROOMS,
     {"optim", "training", "data", "testing", "serialization"},
 ]

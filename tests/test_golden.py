@@ -19,6 +19,10 @@ DEVIATIONS = {
 }
 
 
+#: Classes whose C code leaves gradients behind in another shape than their parameters have.
+RESHAPED_GRADIENTS = {"nn.SpatialDepthWiseConvolution"}
+
+
 def known(kind):
     """The cases of *kind*; those of a class that is still to come are skipped, by name."""
     cases = []
@@ -81,7 +85,10 @@ def test_module(name, convert, tolerance, monkeypatch):
         assert_close(gradInput, case["gradOutput"] * noise, "gradInput, the derivative", tolerance)
         return
     assert_close(gradInput, case["gradInput"], "gradInput", tolerance)
-    assert_close(module.parameters()[1], case["gradParams"], "gradParams", tolerance)
+    gradParams = case["gradParams"]
+    if case["class"] in RESHAPED_GRADIENTS:
+        gradParams = [grad.reshape(param.shape) for grad, param in zip(gradParams, case["params"])]
+    assert_close(module.parameters()[1], gradParams, "gradParams", tolerance)
     for path, value in case["state_after"].items():
         if path.rpartition("/")[2] in ("running_mean", "running_var"):
             assert_close(state_of(module, path), value, path, tolerance)

@@ -20,6 +20,12 @@ from .linear import sum_rows as sum_rows
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
+from .planes import add_planes as add_planes
+from .planes import plane_conv_acc_grad_parameters as plane_conv_acc_grad_parameters
+from .planes import plane_conv_update_grad_input as plane_conv_update_grad_input
+from .planes import plane_conv_update_output as plane_conv_update_output
+from .planes import plane_conv_work_size as plane_conv_work_size
+from .planes import sum_planes as sum_planes
 from .pooling import avg_pool2d_update_grad_input as avg_pool2d_update_grad_input
 from .pooling import avg_pool2d_update_output as avg_pool2d_update_output
 from .pooling import max_pool2d_update_grad_input as max_pool2d_update_grad_input
