@@ -41,6 +41,7 @@ from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolu
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Linear as Linear
+from .local_convolution import SpatialConvolutionLocal as SpatialConvolutionLocal
 from .module import Module as Module
 from .normalization import BatchNormalization as BatchNormalization
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
@@ -54,6 +55,8 @@ from .random import manualSeed as manualSeed
 from .reshape import Identity as Identity
 from .reshape import Reshape as Reshape
 from .reshape import View as View
+from .row_convolution import TemporalRowConvolution as TemporalRowConvolution
+from .row_convolution import TemporalSubSampling as TemporalSubSampling
 from .serialization import load_checkpoint as load_checkpoint
 from .serialization import save_checkpoint as save_checkpoint
 from .softmax import LogSoftMax as LogSoftMax

@@ -151,6 +151,20 @@ CASES = [
     Case("SpatialSubSampling", lambda: nnmod.SpatialSubSampling(3, 2, 3), (2, 3, 5, 6), single=True),
     Case("SpatialSubSampling-stride", lambda: nnmod.SpatialSubSampling(2, 3, 2, 2, 3, bias=False), (2, 2, 6, 7)),
     Case("SpatialSubSampling-inferred", lambda: nnmod.SpatialSubSampling(None, 2, 2, 2, 2), (2, 4, 5)),
+    # local and row convolution
+    Case("SpatialConvolutionLocal", lambda: nnmod.SpatialConvolutionLocal(2, 3, 5, 4, 3, 2), (2, 2, 4, 5),
+         single=True),
+    Case("SpatialConvolutionLocal-stride_pad", lambda: nnmod.SpatialConvolutionLocal(
+        1, 5, 4, 6, 3, 2, 2, 3, 2, 1), (6, 1, 6, 4), single=True),
+    Case("SpatialConvolutionLocal-inferred", lambda: nnmod.SpatialConvolutionLocal(
+        None, 2, None, None, 2, 2, bias=False), (2, 3, 3)),
+    Case("TemporalRowConvolution", lambda: nnmod.TemporalRowConvolution(3, 3, 2), (2, 8, 3), single=True),
+    Case("TemporalRowConvolution-no_bias", lambda: nnmod.TemporalRowConvolution(4, 2, bias=False), (5, 4)),
+    Case("TemporalRowConvolution-featFirst", lambda: nnmod.TemporalRowConvolution(3, 3, 2, True), (2, 3, 8),
+         single=True),
+    Case("TemporalRowConvolution-inferred", lambda: nnmod.TemporalRowConvolution(None, 2, featFirst=True), (3, 4)),
+    Case("TemporalSubSampling", lambda: nnmod.TemporalSubSampling(3, 2), (2, 6, 3), single=True),
+    Case("TemporalSubSampling-stride", lambda: nnmod.TemporalSubSampling(None, 3, 2, bias=False), (8, 2)),
     # pooling
     Case("SpatialMaxPooling", lambda: nnmod.SpatialMaxPooling(2, 2), (2, 3, 4, 6), spread=True, single=True),
     Case("SpatialMaxPooling-overlap_pad", lambda: nnmod.SpatialMaxPooling(3, 2, 2, 1, 1, 1), (2, 2, 5, 7),

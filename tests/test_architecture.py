@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
 ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
          "reshape", "criterion",
-         "full_convolution", "plane_convolution"}
+         "full_convolution", "local_convolution", "plane_convolution", "row_convolution"}
 LAYERS = [
     {"kernels"},
     {"errors", "nested"},

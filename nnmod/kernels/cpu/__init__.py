@@ -17,6 +17,10 @@ from .frames import temporal_conv_update_output as temporal_conv_update_output
 from .frames import temporal_conv_work_size as temporal_conv_work_size
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
+from .local_convolution import local_conv_acc_grad_parameters as local_conv_acc_grad_parameters
+from .local_convolution import local_conv_update_grad_input as local_conv_update_grad_input
+from .local_convolution import local_conv_update_output as local_conv_update_output
+from .local_convolution import local_conv_work_size as local_conv_work_size
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
@@ -31,6 +35,10 @@ from .pooling import avg_pool2d_update_output as avg_pool2d_update_output
 from .pooling import max_pool2d_update_grad_input as max_pool2d_update_grad_input
 from .pooling import max_pool2d_update_output as max_pool2d_update_output
 from .random import dropout_mask as dropout_mask
+from .rows import row_conv_acc_grad_parameters as row_conv_acc_grad_parameters
+from .rows import row_conv_update_grad_input as row_conv_update_grad_input
+from .rows import row_conv_update_output as row_conv_update_output
+from .rows import row_conv_work_size as row_conv_work_size
 from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_input
 from .softmax import log_softmax_update_output as log_softmax_update_output
 from .softmax import softmax_update_grad_input as softmax_update_grad_input
