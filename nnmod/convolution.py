@@ -13,7 +13,7 @@ class _Convolution(Windowed):
         check.positive(nOutputPlane=nOutputPlane)
         self._keep(**window)
         self._keep(groups=groups)
-        if nOutputPlane % groups or (nInputPlane or 0) % groups:
+        if nOutputPlane % groups or check.is_int(nInputPlane) and nInputPlane % groups:
             raise ValueError(f"nInputPlane and nOutputPlane must be multiples of groups = {groups}, "
                              f"got {nInputPlane} and {nOutputPlane}")
         self.nOutputPlane = nOutputPlane
