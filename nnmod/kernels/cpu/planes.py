@@ -224,53 +224,77 @@ def _sum_planes(start, stop, y, b, scale):
 @inline
 def _cut(plane, out, H, W, PH, PW, kh, kw, sh, sw, ph, pw):
     """Write the phases of a plane (H, W) that some tap sees: (phases, PH, PW), zero outside the plane."""
-    for t in range(min(sh, kh) * min(sw, kw) * PH * PW):
-        out[t] = 0
-    for r in range(min(sh, kh)):
-        for s in range(min(sw, kw)):
-            # Column c of the phase is column c * sw + s - pw of the plane, rows in the same way.
-            left = max(0, -((s - pw) // sw))
-            right = (W - 1 - s + pw) // sw + 1
-            for row in range(PH):
-                h = row * sh + r - ph
-                if h >= 0 and h < H and right > left:
-                    line = out[((r * min(sw, kw) + s) * PH + row) * PW + left:]
-                    run = plane[h * W + left * sw + s - pw:]
-                    if sw == 1:
-                        for t in range(right - left):
-                            line[t] = run[t]
-                    elif sw == 2:
-                        for t in range(right - left):
-                            line[t] = run[2 * t]
-                    else:
-                        for t in range(right - left):
-                            line[t] = run[t * sw]
+    columns = min(sw, kw)
+    out[:min(sh, kh) * columns * PH * PW] = 0
+    for h in range(H):
+        r, row = (h + ph) % sh, (h + ph) // sh
+        if r >= kh:
+            continue
+        run, place = plane[h * W:], (r * columns * PH + row) * PW
+        if sw == 2 and columns == 2:
+            even, odd = _pair(place, PH, PW, pw)
+            lines, others = out[even:], out[odd:]
+            for t in range(W // 2):
+                lines[t] = run[2 * t]
+                others[t] = run[2 * t + 1]
+            if W % 2:
+                lines[W // 2] = run[W - 1]
+        else:
+            for s in range(columns):
+                first, begin, count = _phase_columns(s, W, sw, pw)
+                line, part = out[place + s * PH * PW + begin:], run[first:]
+                if sw == 1:
+                    for t in range(count):
+                        line[t] = part[t]
+                else:
+                    for t in range(count):
+                        line[t] = part[t * sw]
 
 
 @inline
 def _join(phases, plane, H, W, PH, PW, kh, kw, sh, sw, ph, pw):
-    """The inverse of _cut: every element of the plane from its phase, 0 where none sees it."""
+    """The inverse of _cut: every element of the plane from its phase, 0 where no tap sees it."""
+    columns = min(sw, kw)
     for h in range(H):
-        line = plane[h * W:]
         r, row = (h + ph) % sh, (h + ph) // sh
+        run, place = plane[h * W:], (r * columns * PH + row) * PW
         if r >= kh or sw > kw:
             for t in range(W):
-                line[t] = 0
-        if r < kh:
-            for s in range(min(sw, kw)):
-                left = max(0, -((s - pw) // sw))
-                right = (W - 1 - s + pw) // sw + 1
-                if right > left:
-                    run, out = phases[((r * min(sw, kw) + s) * PH + row) * PW + left:], line[left * sw + s - pw:]
-                    if sw == 1:
-                        for t in range(right - left):
-                            out[t] = run[t]
-                    elif sw == 2:
-                        for t in range(right - left):
-                            out[2 * t] = run[t]
-                    else:
-                        for t in range(right - left):
-                            out[t * sw] = run[t]
+                run[t] = 0
+        if r >= kh:
+            continue
+        if sw == 2 and columns == 2:
+            even, odd = _pair(place, PH, PW, pw)
+            lines, others = phases[even:], phases[odd:]
+            for t in range(W // 2):
+                run[2 * t] = lines[t]
+                run[2 * t + 1] = others[t]
+            if W % 2:
+                run[W - 1] = lines[W // 2]
+        else:
+            for s in range(columns):
+                first, begin, count = _phase_columns(s, W, sw, pw)
+                line, part = phases[place + s * PH * PW + begin:], run[first:]
+                if sw == 1:
+                    for t in range(count):
+                        part[t] = line[t]
+                else:
+                    for t in range(count):
+                        part[t * sw] = line[t]
+
+
+@inline
+def _phase_columns(s, W, sw, pw):
+    """Phase s of a row of W elements: its first element, where that stands in the phase, and how many follow."""
+    begin = max(0, -((s - pw) // sw))
+    return begin * sw + s - pw, begin, max(0, (W - 1 - s + pw) // sw + 1 - begin)
+
+
+@inline
+def _pair(place, PH, PW, pw):
+    """Where the even and the odd elements of a row begin, in two phases of which the first is at *place*."""
+    other = place + PH * PW
+    return (other + pw // 2, place + pw // 2 + 1) if pw % 2 else (place + pw // 2, other + pw // 2)
 
 
 @inline

@@ -84,23 +84,33 @@ def _update_grad_input(start, stop, dy, w, dx, stride):
 
 @jit
 def _acc_grad_parameters(start, stop, x, dy, dw, sums, stride, scale):
-    N, OT = dy.shape[:2]
-    kt = dw.shape[1]
+    N, OT, F = dy.shape
+    T, kt = x.shape[1], dw.shape[1]
+    xs, dys = x.reshape(x.size), dy.reshape(dy.size)
     factor = dw.dtype.type(scale)
+    size = stop - start
     for k in range(kt):
-        line = sums[k, start:stop]
-        line[:] = 0
-        for n in range(N):
+        sums[k][start:stop] = 0
+    for n in range(N):
+        for k in range(kt):
+            line = sums[k][start:]
             t = 0
-            while t + 2 <= OT:
-                g0, g1 = dy[n, t, start:stop], dy[n, t + 1, start:stop]
-                x0, x1 = x[n, t * stride + k, start:stop], x[n, (t + 1) * stride + k, start:stop]
-                for f in range(line.size):
-                    line[f] += g0[f] * x0[f] + g1[f] * x1[f]
-                t += 2
-            if t < OT:
-                _add_product(dy[n, t, start:stop], x[n, t * stride + k, start:stop], line)
-        for f in range(line.size):
+            while t + 4 <= OT:
+                at, see = (n * OT + t) * F + start, (n * T + t * stride + k) * F + start
+                g0, g1, g2, g3 = dys[at:], dys[at + F:], dys[at + 2 * F:], dys[at + 3 * F:]
+                x0, x1, x2 = xs[see:], xs[see + stride * F:], xs[see + 2 * stride * F:]
+                x3 = xs[see + 3 * stride * F:]
+                for f in range(size):
+                    line[f] += g0[f] * x0[f] + g1[f] * x1[f] + g2[f] * x2[f] + g3[f] * x3[f]
+                t += 4
+            while t < OT:
+                g0, x0 = dys[(n * OT + t) * F + start:], xs[(n * T + t * stride + k) * F + start:]
+                for f in range(size):
+                    line[f] += g0[f] * x0[f]
+                t += 1
+    for k in range(kt):
+        line = sums[k][start:]
+        for f in range(size):
             dw[start + f, k] += factor * line[f]
 
 
