@@ -39,35 +39,39 @@ class _Convolution(Windowed):
         if self.nInputPlane is None and x.shape[1] % self.groups:
             raise ShapeError(f"the channels of input must be a multiple of groups = {self.groups}, "
                              f"got {input.shape}")
-        self._takeSizes(input, nInputPlane=x.shape[1])
+        if self.weight is None:
+            self._infer(input, nInputPlane=x.shape[1])
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
-        self._verb(K, "update_output")(x, w, self.bias, y, self._scratch(K, x, w, y), *numbers, self.groups)
+        run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
+        run(x, w, self.bias, y, self._scratch(K, x, w, y, numbers), *numbers, self.groups)
         return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        rank = len(self.axes)
+        rank, numbers = len(self.axes), self._geometry()
         K = kernels.of(gradOutput, self.weight)
         gradInput = self.resize("gradInput", input.shape, like=input)
         dy, dx = geometry.with_batch(gradOutput, rank + 2), geometry.with_batch(gradInput, rank + 2)
         w = self._windows(self.weight)
-        self._verb(K, "update_grad_input")(dy, w, dx, self._scratch(K, dx, w, dy), *self._geometry(),
-                                           self.groups)
+        run = K.conv2d_update_grad_input if rank == 2 else K.conv3d_update_grad_input
+        run(dy, w, dx, self._scratch(K, dx, w, dy, numbers), *numbers, self.groups)
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        rank = len(self.axes)
+        rank, numbers = len(self.axes), self._geometry()
         K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
         x, dy = geometry.with_batch(input, rank + 2), geometry.with_batch(gradOutput, rank + 2)
         dw = self._windows(self.gradWeight)
-        self._verb(K, "acc_grad_parameters")(x, dy, dw, self.gradBias, self._scratch(K, x, dw, dy),
-                                             *self._geometry(), self.groups, scale)
+        run = K.conv2d_acc_grad_parameters if rank == 2 else K.conv3d_acc_grad_parameters
+        run(x, dy, dw, self.gradBias, self._scratch(K, x, dw, dy, numbers), *numbers, self.groups, scale)
 
-    def _scratch(self, K, x, w, y):
-        size = self._verb(K, "work_size")(x.shape, w.shape, y.shape, *self._geometry(), self.groups)
+    def _scratch(self, K, x, w, y, numbers):
+        size = (K.conv2d_work_size if len(self.axes) == 2 else K.conv3d_work_size)(
+            x.shape, w.shape, y.shape, *numbers, self.groups)
         return self.resize("_work", (size,), like=x)
 
     def describe(self):
@@ -370,7 +374,9 @@ class TemporalConvolution(Windowed):
         input = self.takeInput(input)
         x = check.batched("input", input, "N", "T", self.inputFrameSize or "inputFrameSize")
         size = geometry.window_output(x.shape[1:2], (self.kW,), (self.dW,), (0,))
-        self._takeSizes(input, inputFrameSize=x.shape[2])
+        if self.weight is None:
+            self._infer(input, inputFrameSize=x.shape[2])
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-2], *size, self.outputFrameSize), like=input)
         y = geometry.with_batch(output, 3)

@@ -68,7 +68,9 @@ class SpatialConvolutionLocal(Windowed):
         input = self.takeInput(input)
         x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", self.iH or "iH", self.iW or "iW")
         size = self._outputSize(x.shape[2:])
-        self._takeSizes(input, nInputPlane=x.shape[1], iH=x.shape[2], iW=x.shape[3])
+        if self.weight is None:
+            self._infer(input, nInputPlane=x.shape[1], iH=x.shape[2], iW=x.shape[3])
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
         y = geometry.with_batch(output, 4)

@@ -36,7 +36,9 @@ class _PlaneConvolution(Windowed):
         x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", *self.axes)
         stride, pad, _ = self._geometry()
         size = geometry.window_output(x.shape[2:], self._kernel(), stride, pad)
-        self._takeSizes(input, nInputPlane=x.shape[1])
+        if self.weight is None:
+            self._infer(input, nInputPlane=x.shape[1])
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, 4), self._windows(self.weight)

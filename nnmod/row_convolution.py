@@ -25,7 +25,9 @@ class _RowConvolution(Windowed):
         x = check.batched("input", input, "N", *((F, "T") if self.featFirst else ("T", F)))
         frames, features = (x.shape[2], x.shape[1]) if self.featFirst else x.shape[1:]
         size, = geometry.window_output((frames,), (self.kW,), (self.dW,), (0,))
-        self._takeSizes(input, inputFrameSize=features)
+        if self.weight is None:
+            self._infer(input, inputFrameSize=features)
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
         shape = (features, size) if self.featFirst else (size, features)
         output = self.resize("output", (*input.shape[:-2], *shape), like=input)

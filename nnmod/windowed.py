@@ -1,5 +1,4 @@
 """Windowed: what every module with a sliding window of weights shares."""
-import functools
 import math
 import operator
 
@@ -74,16 +73,14 @@ class Windowed(Module):
         """False until the sizes that were left out are inferred."""
         return self.weight is not None
 
-    def _takeSizes(self, input, **sizes):
-        """Infer *sizes* at the first forward; check the parameters at each."""
-        if self.weight is None:
-            check.type_is("input", input, self._type)
-            if 0 in sizes.values():
-                raise ShapeError(f"input must have at least one channel, got {input.shape}")
-            for name, value in sizes.items():
-                setattr(self, name, value)
-            self._allocate()
-        check.parameters(self, **self._shapes())
+    def _infer(self, input, **sizes):
+        """At the first forward: take *sizes*, which *input* has, and allocate."""
+        check.type_is("input", input, self._type)
+        if 0 in sizes.values():
+            raise ShapeError(f"input must have at least one channel, got {input.shape}")
+        for name, value in sizes.items():
+            setattr(self, name, value)
+        self._allocate()
 
     def reset(self, stdv=None):
         """Draw weight and bias from U(-b, b): b = 1 / sqrt(weights of an output), or std *stdv*."""
@@ -94,18 +91,20 @@ class Windowed(Module):
                 init.uniform(self.bias, bound)
         return self
 
+    def __init_subclass__(cls, **words):
+        super().__init_subclass__(**words)
+        # One reader for each kind of number, as every pass asks for them.
+        cls._read = {prefix: operator.attrgetter(*(prefix + axis for axis in cls.axes))
+                     for prefix in ("k", "d", "pad", "dilation")}
+
     def _kernel(self):
         """The size of the window along each axis: (kH, kW)."""
-        return _along("k", self.axes)(self)
+        return self._read["k"](self)
 
     def _geometry(self):
         """Stride, padding and dilation along each axis."""
-        return (_along("d", self.axes)(self), _along("pad", self.axes)(self),
-                _along("dilation", self.axes)(self))
-
-    def _verb(self, K, name):
-        """The convolution kernel *name* for as many axes as the window has."""
-        return getattr(K, ("conv2d_" if len(self.axes) == 2 else "conv3d_") + name)
+        read = self._read
+        return read["d"](self), read["pad"](self), read["dilation"](self)
 
     def _text(self, prefix, separator=","):
         """The numbers of one kind as Torch prints them: the width before the height."""
@@ -130,9 +129,3 @@ class Windowed(Module):
         if dilation != ones:
             text += f", dilation {dilation}"
         return text + ("" if self.hasBias else ", no bias")
-
-
-@functools.cache
-def _along(prefix, axes):
-    """A function that reads one number for each axis off a module."""
-    return operator.attrgetter(*(prefix + axis for axis in axes))

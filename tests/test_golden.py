@@ -128,6 +128,10 @@ def test_what_torch_refuses_is_refused(name):
 def test_default_initialisation_is_drawn_from_torchs_bounds():
     """Other numbers (Philox, not MT19937), but the same distributions."""
     classes = {"nn.Linear", "nn.SpatialConvolution", "nn.BatchNormalization", "nn.SpatialBatchNormalization"}
+    classes |= {"nn.SpatialConvolutionMM", "nn.SpatialFullConvolution", "nn.SpatialDilatedConvolution",
+                "nn.SpatialConvolutionLocal", "nn.SpatialDepthWiseConvolution", "nn.TemporalConvolution",
+                "nn.TemporalRowConvolution", "nn.VolumetricConvolution", "nn.VolumetricFullConvolution",
+                "nn.SpatialSubSampling", "nn.TemporalSubSampling"}
     compared = set()
     for record in GOLDEN.case("default_init__1")["inits"]:
         if record["class"] not in classes:

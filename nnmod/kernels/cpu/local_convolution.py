@@ -49,7 +49,7 @@ def _slot(w_shape, y_shape):
 def _parts(count, w_shape, y_shape):
     """How many threads are worth waking, with at least one of *count* items for each."""
     flops = y_shape[2] * y_shape[3] * w_shape[2] * _slot(w_shape, y_shape)
-    return max(1, min(threads.get_num_threads(), count, flops // (threads.FLOPS_PER_THREAD // 2)))
+    return max(1, min(threads.get_num_threads(), count, 2 * flops // threads.FLOPS_PER_THREAD))
 
 
 @jit

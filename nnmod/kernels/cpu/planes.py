@@ -70,7 +70,7 @@ def _run(kernel, count, x, w, y, work, stride, pad, *rest):
 def _parts(count, N, w_shape, y_shape):
     """How many threads are worth waking, with at least one of *count* items for each."""
     flops = N * w_shape[0] * w_shape[1] * w_shape[2] * y_shape[2] * y_shape[3]
-    return max(1, min(threads.get_num_threads(), count, flops // (threads.FLOPS_PER_THREAD // 2)))
+    return max(1, min(threads.get_num_threads(), count, 2 * flops // threads.FLOPS_PER_THREAD))
 
 
 def _slot(x_shape, w_shape, y_shape, stride, pad):
