@@ -3,8 +3,8 @@
 A window over time sees some frames.  Laid out one after the other they are a row of a
 matrix, where frames are vectors, or the channels of an image, where they are planes:
 matrix products and 2-D convolution do the rest.  So many windows are laid out at a time
-as fit into _CHUNK elements; where the windows tile the sequence, or one window sees all
-of it, it is used as it lies.
+as fit into _CHUNK elements, of images at least _IMAGES, which threads share; where the
+windows tile the sequence, or one window sees all of it, it is used as it lies.
 """
 from . import threads
 from .compile import jit
@@ -13,6 +13,7 @@ from .convolution import conv2d_work_size
 from .linear import gemm, sum_rows
 
 _CHUNK = 1 << 20
+_IMAGES = 8
 
 
 # -- frames that are vectors -----------------------------------------------------------
@@ -169,7 +170,8 @@ def _as_2d(many, x_shape, w_shape, y_shape):
 def _frames_at_once(x_shape, w_shape, y_shape):
     """How many frames of y are made at a time: the same for any number of threads."""
     _, image, result = _as_2d(1, x_shape, w_shape, y_shape)
-    return max(1, min(y_shape[0] * y_shape[2], _CHUNK // max(1, _count(image) + _count(result))))
+    fitting = _CHUNK // max(1, _count(image) + _count(result))
+    return max(1, min(y_shape[0] * y_shape[2], max(fitting, _IMAGES)))
 
 
 def _count(shape):
