@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from . import check, kernels, tensor
+from . import check, kernels, rows, tensor
 
 
 class Stateful:
@@ -51,6 +51,13 @@ class Stateful:
         setattr(self, name, buffer)
         return buffer
 
+    def _usable(self, name, value):
+        """*value* with every tensor dense; copies live in buffers of this object."""
+        if self._dense is None:
+            self._dense = {}
+        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
+        return usable
+
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
 
@@ -70,6 +77,13 @@ class Stateful:
             found += child.listModules()
         return found
 
+    def _castModules(self):
+        """The modules of the tree that type() converts: all, unless a class leaves some out."""
+        found = [self]
+        for child in self.modules:
+            found += child._castModules()
+        return found
+
     def _tensorNames(self):
         """The names of all declared tensors: parameters, their gradients, state."""
         return (*self.paramNames, *map(gradient_name, self.paramNames), *self.stateNames)
@@ -86,7 +100,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self.listModules():
+        for module in self._castModules():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -183,6 +197,13 @@ class Module(Stateful):
     #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
     #: A class whose two verbs do not depend on each other says False.
     accReadsGradInput = True
+    #: For parameters with features of which a step sees few: {name: the dimension of the features}.
+    #: accGradParameters then notes what it touched, see :mod:`nnmod.rows`.
+    sparseAxes = {}
+    #: Whether accGradParameters can take a step itself: with ``_rate`` set it subtracts that times
+    #: the gradient from the parameters, and leaves the gradients alone.
+    updatesDirectly = False
+    _rate = None
     #: Whether the last forward changed state that keepState() remembered.
     _stateMoved = False
 
@@ -291,13 +312,6 @@ class Module(Stateful):
         check.same_shape("gradOutput", gradOutput, "output", output)
         self._gradOutput = self._usable("gradOutput", gradOutput)
 
-    def _usable(self, name, value):
-        """*value* with every tensor dense; copies live in buffers of this module."""
-        if self._dense is None:
-            self._dense = {}
-        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
-        return usable
-
     # -- a forward that fails further on ----------------------------------------
 
     def keepState(self):
@@ -319,9 +333,12 @@ class Module(Stateful):
         """Undo what the last forward did to the running statistics of the tree."""
         for module in self.listModules():
             if module._stateMoved and module._keptState is not None:
-                for name, kept in module._keptState.items():
-                    tensor.copy(kept, getattr(module, name))
+                module._restoreState()
             module._stateMoved = False
+
+    def _restoreState(self):
+        for name, kept in self._keptState.items():
+            tensor.copy(kept, getattr(self, name))
 
     # -- parameters -----------------------------------------------------------
 
@@ -351,13 +368,25 @@ class Module(Stateful):
 
     def zeroGradParameters(self):
         """Set the gradients of all parameters to 0."""
+        sparse = self._sparseGradients()
         for grad in self.parameters()[1]:
-            tensor.fill(grad, 0)
+            if id(grad) in sparse:
+                rows.clear(grad, sparse[id(grad)])
+            else:
+                tensor.fill(grad, 0)
 
     def updateParameters(self, learningRate):
         """A step of gradient descent: ``p -= learningRate * g``, once for each pair."""
+        sparse = self._sparseGradients()
         for param, grad in zip(*self.parameters()):
+            if id(grad) in sparse and rows.step(grad, param, sparse[id(grad)], learningRate):
+                continue
             _add_scaled(grad, param, param, -learningRate)
+
+    def _sparseGradients(self):
+        """The gradients of the tree of which a step touches little: {id: dimension of the features}."""
+        return {id(getattr(module, gradient_name(name))): axis for module in self.listModules()
+                for name, axis in module.sparseAxes.items()}
 
     def accUpdateGradParameters(self, input, gradOutput, lr):
         """``p -= lr * dP`` for every parameter; the gradients are left as they were."""
@@ -369,17 +398,41 @@ class Module(Stateful):
         return self.gradInput
 
     def _updateDirectly(self, lr, accumulate):
-        params, grads = self.parameters()
+        direct = self._directModules()
+        alone = {id(grad) for module in direct for grad in module.parameters()[1]}
+        params, grads = [], []
+        for param, grad in zip(*self.parameters()):
+            if id(grad) not in alone:
+                params.append(param)
+                grads.append(grad)
         saved = [np.copy(grad) for grad in grads]
         try:
+            for module in direct:
+                module._rate = lr
             for grad in grads:
                 tensor.fill(grad, 0)
             accumulate()
             for param, grad in zip(params, grads):
                 _add_scaled(grad, param, param, -lr)
         finally:
+            for module in direct:
+                del module._rate
             for grad, before in zip(grads, saved):
                 tensor.copy(before, grad)
+
+    def _directModules(self):
+        """The modules of the tree that take their step themselves: no other one may have their parameters."""
+        modules = self.listModules()
+        if not any(module.updatesDirectly for module in modules):
+            return []
+        owners = {}
+        for module in modules:
+            for name in module.paramNames:
+                key = id(getattr(module, name, None))
+                owners[key] = owners.get(key, 0) + 1
+        return [module for module in modules if module.updatesDirectly
+                and all(owners[id(getattr(module, name))] == 1 for name in module.paramNames
+                        if getattr(module, name) is not None)]
 
     def reset(self, stdv=None):
         """Draw the parameters of the tree anew, in place; returns self.

@@ -8,7 +8,7 @@ from nnmod.kernels import reference
 
 try:
     from nnmod.kernels import cpu
-    from nnmod.kernels.cpu import frames, local_convolution, planes, rows, threads
+    from nnmod.kernels.cpu import frames, local_convolution, plane_convolution, row_convolution, threads
     from nnmod.kernels.cpu.compile import jit
 except ImportError:
     cpu = None
@@ -279,7 +279,7 @@ def test_float32_kernels_hold_no_float64(compiled, monkeypatch):
     monkeypatch.setattr("nnmod.kernels.cpu.compile._KernelCache.load_overload", lambda *_: None)
     monkeypatch.setattr("nnmod.kernels.cpu.compile._KernelCache.save_overload", lambda *_: None)
     # The gradients of the parameters, which take the scale: the other verbs have no number but 0.
-    names = [(room, "_acc_grad_parameters") for room in (planes, local_convolution, rows)]
+    names = [(room, "_acc_grad_parameters") for room in (plane_convolution, local_convolution, row_convolution)]
     made = []
     for room, name in names:
         fresh = jit(getattr(room, name).py_func)

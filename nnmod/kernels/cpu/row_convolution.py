@@ -1,4 +1,4 @@
-"""Convolution of each feature of a sequence on the CPU.  Meaning and shapes: kernels/reference/rows.py.
+"""Convolution of each feature of a sequence on the CPU.  Meaning and shapes: kernels/reference/row_convolution.py.
 
 The inner loops run along the features of a frame, which is how they lie in memory, with
 the weights transposed to lie so too.  Threads take frames, or features for the gradient

@@ -1,4 +1,4 @@
-"""Convolution of single planes on the CPU.  Meaning and shapes: kernels/reference/planes.py.
+"""Convolution of single planes on the CPU.  Meaning and shapes: kernels/reference/plane_convolution.py.
 
 A plane is cut into phases: phase (r, s) holds the rows r, r + stride, ... of the padded
 plane and of them the columns s, s + stride, ...  Within a phase every window takes steps
