@@ -1,6 +1,8 @@
 """nnmod: Torch7's nn, alive in Python."""
 from . import check as check
 from . import data as data
+from . import graphviz as graphviz
+from . import hessian as hessian
 from . import init as init
 from . import kernels as kernels
 from . import nested as nested
@@ -84,6 +86,10 @@ from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolu
 from .gradient import GradientReversal as GradientReversal
 from .gradient import L1Penalty as L1Penalty
 from .gradient import ZeroGrad as ZeroGrad
+from .graph import gModule as gModule
+from .graph_modules import JustElement as JustElement
+from .graph_modules import JustTable as JustTable
+from .graph_modules import ModuleFromCriterion as ModuleFromCriterion
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
 from .linear import Bilinear as Bilinear
@@ -98,6 +104,7 @@ from .local_normalization import SpatialDivisiveNormalization as SpatialDivisive
 from .local_normalization import SpatialSubtractiveNormalization as SpatialSubtractiveNormalization
 from .lookup import LookupTable as LookupTable
 from .module import Module as Module
+from .node import Node as Node
 from .normalization import BatchNormalization as BatchNormalization
 from .normalization import LayerNormalization as LayerNormalization
 from .normalization import Normalize as Normalize

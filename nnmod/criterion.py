@@ -9,6 +9,7 @@ from . import check, kernels, nested, tensor
 from .errors import ShapeError
 from .kernels import formulas
 from .module import Stateful
+from .node import Node, has_nodes
 
 
 class Criterion(Stateful):
@@ -29,9 +30,14 @@ class Criterion(Stateful):
         """The loss, a Python float; also ``self.output``."""
         return self.updateOutput(input, target)
 
-    def __call__(self, input, target=None):
-        """The same as forward."""
-        return self.forward(input, target)
+    def __call__(self, *arguments):
+        """``criterion(input, target)`` is forward; of nodes it makes a node of a graph.
+
+        ``criterion([input, target])`` does so too: see :class:`nnmod.ModuleFromCriterion`.
+        """
+        if has_nodes(arguments):
+            return Node(self, arguments[0] if len(arguments) == 1 else list(arguments))
+        return self.forward(*arguments)
 
     def backward(self, input, target=None):
         """The gradient of the loss by the input; the tensor belongs to the criterion."""

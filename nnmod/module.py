@@ -5,6 +5,7 @@ import html
 import numpy as np
 
 from . import check, kernels, rows, tensor
+from .node import Node, has_nodes
 
 
 class Stateful:
@@ -22,6 +23,8 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
+    #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
+    criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -63,7 +66,7 @@ class Stateful:
 
         The next forward gives the same result as before.
         """
-        for module in self.listModules():
+        for module in self._everything():
             for name in (*module._passBuffers, *module.bufferNames):
                 setattr(module, name, None)
         return self
@@ -76,6 +79,10 @@ class Stateful:
         for child in self.modules:
             found += child.listModules()
         return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        return _with_criterions(self.listModules())
 
     def _castModules(self):
         """The modules of the tree that type() converts: all, unless a class leaves some out."""
@@ -100,7 +107,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self._castModules():
+        for module in _with_criterions(self._castModules()):
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -239,9 +246,14 @@ class Module(Stateful):
             input = self.takeInput(input)
         return self.updateOutput(input)
 
-    def __call__(self, input):
-        """The same as forward."""
-        return self.forward(input)
+    def __call__(self, *input):
+        """``module(input)`` is forward; of a node, or a list of nodes, it makes a node of a graph.
+
+        So does ``module()``, an input of the graph: see :class:`nnmod.gModule`.
+        """
+        if len(input) == 1 and not has_nodes(input[0]):
+            return self.forward(input[0])
+        return Node(self, *input)
 
     def backward(self, input, gradOutput, scale=1.0):
         """Gradient by the input, returned; *scale* times those by the parameters, added.
@@ -552,6 +564,15 @@ class Module(Stateful):
         yield here, self
         for index, child in enumerate(self.modules):
             yield from child.namedModules(f"{here}[{index}] > ")
+
+
+def _with_criterions(modules):
+    """*modules*, and the criterions that they hold."""
+    found = list(modules)
+    for module in modules:
+        for criterion in module.criterions:
+            found += criterion.listModules()
+    return found
 
 
 def gradient_name(name):

@@ -15,6 +15,7 @@ import numpy as np
 from . import kernels, nested, random, tensor
 from .container import Sequential
 from .errors import ShapeError
+from .jacobian import Jacobian as Jacobian, SparseJacobian as SparseJacobian
 from .module import gradient_name
 from .reshape import Identity
 from .testing_tools import (
@@ -225,6 +226,17 @@ def check_backends(make, input):
                list(expected), tolerance)
 
 
+def check_first_layer(make, input):
+    """With needsGradInput False there is no gradInput, and the parameters' gradients stay the same."""
+    module, run = _runner(make, input)
+    _, expected = run(), _copy(module.parameters()[1])
+    module.zeroGradParameters()
+    module.needsGradInput = False
+    needed = any(m.accReadsGradInput and m.paramNames for m in module.listModules())
+    assert run()[1] is None or needed, f"{module!r}: a first layer must not make gradInput"
+    _equal(module, "gradients of a first layer", module.parameters()[1], expected)
+
+
 # -- promises of state --------------------------------------------------------------------
 
 def check_clear_state(make, input):
@@ -349,7 +361,7 @@ def check_errors(make, input):
 MODULE_CHECKS = (
     check_gradients_of, check_accumulation, check_buffers, check_arguments_untouched, check_strided,
     check_steady_state, check_new_shape, check_nan, check_backends, check_clear_state, check_clone,
-    check_flat_parameters, check_types, check_pickle, check_text, check_errors,
+    check_flat_parameters, check_types, check_pickle, check_text, check_errors, check_first_layer,
 )
 
 

@@ -89,6 +89,83 @@ _LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that
 _EUCLIDEAN = {"gradients_of": "Torch7's 1e-7 in the denominators is more than this check forgives: test_distance.py"}
 _KMEANS = {"gradients_of": "gradWeight is a step towards means, not a derivative",
            "nan": "gradInput is 0 whatever gradOutput is"}
+def _graph(make):
+    """A case's gModule: *make* returns its input nodes and its output nodes."""
+    return lambda: nnmod.gModule(*make())
+
+
+def _graph_sum():
+    """A node used twice: its gradients add up."""
+    h = nnmod.Tanh()(nnmod.Linear(5, 4)())
+    return h.inputs, nnmod.CAddTable()([nnmod.Linear(4, 3)(h), nnmod.Linear(4, 3)(h)])
+
+
+def _graph_several():
+    """Two inputs, and two outputs of which one is on the way to the other."""
+    a, b = nnmod.Identity()(), nnmod.Linear(3, 4)()
+    h = nnmod.CAddTable()([nnmod.Linear(5, 4)(a), b])
+    return [a, b], [h, nnmod.Tanh()(h)]
+
+
+def _graph_nested():
+    """Inputs, outputs and the table of a module inside are nested lists."""
+    a, b, c = nnmod.Identity()(), nnmod.Identity()(), nnmod.Tanh()()
+    both = nnmod.ParallelTable(nnmod.CAddTable(), nnmod.Linear(3, 2))([[a, b], c])
+    sum, linear = both.split(2)
+    return [a, [b, c]], [[nnmod.Tanh()(sum), linear], nnmod.Sigmoid()(b)]
+
+
+def _graph_shared():
+    """One Linear at two nodes: two modules with the same tensors."""
+    x = nnmod.Identity()()
+    first = nnmod.Linear(4, 4)
+    again = first.clone("weight", "bias", "gradWeight", "gradBias")
+    return x, again(nnmod.Tanh()(first(x)))
+
+
+def _graph_dead():
+    """A branch that leads nowhere, and an entry of a table that nothing uses."""
+    x = nnmod.Identity()()
+    nnmod.Linear(5, 7)(x)
+    a, b, _ = nnmod.ConcatTable(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(5, 2))(x).split(3)
+    return x, nnmod.JoinTable(1)([b, a, b])
+
+
+def _graph_tables():
+    """Modules that take and give tables, and a table that is used whole and in parts."""
+    x = nnmod.Identity()()
+    table = nnmod.ConcatTable(nnmod.Linear(5, 4), nnmod.Linear(5, 4))(x)
+    a, _ = table.split(2)
+    element = nnmod.JustElement()(nnmod.JustTable()(a))
+    return x, nnmod.JoinTable(1)([nnmod.CAddTable()(table), element])
+
+
+def _graph_inplace():
+    """Modules that overwrite the output of a Linear, after which it is used twice."""
+    x = nnmod.Identity()()
+    h = nnmod.ReLU(True)(nnmod.Linear(5, 4)(x))
+    return x, nnmod.CAddTable(True)([nnmod.Linear(4, 4)(h), h])
+
+
+def _graph_nested_inside():
+    """A graph in a graph."""
+    inner = nnmod.gModule(*_graph_of_three())
+    x = nnmod.Tanh()()
+    return x, nnmod.CAddTable()([inner(x), nnmod.Linear(3, 2)(x)])
+
+
+def _graph_of_three():
+    x = nnmod.Linear(3, 2)()
+    return x, nnmod.Sigmoid()(x)
+
+
+def _graph_loss():
+    """A criterion inside: the loss of two predictions, by integer targets."""
+    x, target = nnmod.Identity()(), nnmod.Identity()()
+    h = nnmod.Linear(5, 4)(x)
+    return [x, target], nnmod.CAddTable()([nnmod.CrossEntropyCriterion()([h, target]),
+                                          nnmod.CrossEntropyCriterion()(nnmod.Tanh()(h), target)])
+
 
 CASES = [
     # linear
@@ -497,6 +574,28 @@ CASES = [
     Case("residual", lambda: nnmod.Sequential(
         nnmod.ConcatTable(nnmod.Sequential(nnmod.Linear(5, 5), nnmod.Tanh()), nnmod.Identity()),
         nnmod.CAddTable(), nnmod.Linear(5, 2)), (4, 5), single=True),
+    # graph
+    Case("gModule", _graph(_graph_sum), (4, 5), single=True),
+    Case("gModule-node", _graph(lambda: [nnmod.Linear(5, 3)()] * 2), (4, 5), single=True),
+    Case("gModule-several", _graph(_graph_several), [(4, 5), (4, 3)]),
+    Case("gModule-nested", _graph(_graph_nested), [(2, 3), [(2, 3), (2, 3)]]),
+    Case("gModule-shared", _graph(_graph_shared), (3, 4), single=True),
+    Case("gModule-dead", _graph(_graph_dead), (4, 5)),
+    Case("gModule-tables", _graph(_graph_tables), (4, 5)),
+    Case("gModule-inplace", _graph(_graph_inplace), (4, 5)),
+    Case("gModule-inside", lambda: nnmod.Sequential(
+        nnmod.gModule(*_graph_sum()), nnmod.gModule(*_graph_nested_inside())), (4, 5), single=True),
+    Case("gModule-loss", _graph(_graph_loss), None,
+         values=lambda rng: [rng.standard_normal((6, 5)), rng.integers(0, 4, 6)]),
+    Case("JustElement", nnmod.JustElement, [(3, 4)]),
+    Case("JustElement-table", nnmod.JustElement, [[(3, 4), (2,)]]),
+    Case("JustTable", nnmod.JustTable, (3, 4), single=True),
+    Case("JustTable-table", nnmod.JustTable, [(3, 4), (2,)]),
+    Case("ModuleFromCriterion", lambda: nnmod.ModuleFromCriterion(nnmod.ClassNLLCriterion()), None,
+         values=lambda rng: [rng.standard_normal((6, 4)), rng.integers(0, 4, 6)]),
+    Case("ModuleFromCriterion-weights", lambda: nnmod.ModuleFromCriterion(
+        nnmod.CrossEntropyCriterion(np.arange(1, 5, dtype=np.float32))), None,
+         values=lambda rng: [rng.standard_normal((6, 4)), rng.integers(0, 4, 6).astype(np.int32)]),
 ]
 
 

@@ -24,7 +24,7 @@ ROOMS = {
 }
 LAYERS = [
     {"kernels"},
-    {"errors", "nested"},
+    {"errors", "nested", "node"},
     {"tensor"},
     {"check", "geometry", "random", "init", "rows", "drawing"},
     {"module"},
@@ -32,7 +32,8 @@ LAYERS = [
     {"container", "windowed", "tables"},
     ROOMS,
     {"testing_tools"},
-    {"optim", "training", "confusion", "data", "testing", "serialization"},
+    {"optim", "training", "confusion", "data", "testing", "serialization",
+     "graph", "graph_modules", "graphviz", "hessian", "jacobian"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which
 #: the rooms with the losses derive from; cross entropy is made of a LogSoftMax.
