@@ -94,7 +94,7 @@ def _map_weight(m):
     return dense.index_put((planes[:, 1], planes[:, 0]), m.weight, accumulate=True)
 
 
-def _table(r):
+def _connections(r):
     """Connections between random planes, the last of each connected."""
     C, O, K = _numbers(r, 1, 6), _numbers(r, 1, 6), _numbers(r, 0, 12)
     return np.array([(C - 1, O - 1)] + [(_numbers(r, 0, C), _numbers(r, 0, O)) for _ in range(K)])
@@ -102,7 +102,7 @@ def _table(r):
 
 def _mapped(cls):
     def draw(r):
-        module = cls(_table(r), *_numbers(r, 1, 4, 4), bias=bool(r.integers(2)))
+        module = cls(_connections(r), *_numbers(r, 1, 4, 4), bias=bool(r.integers(2)))
         return module, r.standard_normal((2, module.nInputPlane, *_numbers(r, 4, 8, 2)))
     return draw
 
