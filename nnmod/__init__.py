@@ -8,6 +8,7 @@ from . import kernels as kernels
 from . import nested as nested
 from . import optim as optim
 from . import random as random
+from . import tables as tables
 from . import testing as testing
 from . import training as training
 from .activation import CReLU as CReLU
@@ -55,6 +56,11 @@ from .container import DepthConcat as DepthConcat
 from .container import Parallel as Parallel
 from .container import Sequential as Sequential
 from .convolution import SpatialConvolution as SpatialConvolution
+from .convolution import SpatialConvolutionMM as SpatialConvolutionMM
+from .convolution import SpatialDilatedConvolution as SpatialDilatedConvolution
+from .convolution import TemporalConvolution as TemporalConvolution
+from .convolution import VolumetricConvolution as VolumetricConvolution
+from .convolution import VolumetricDilatedConvolution as VolumetricDilatedConvolution
 from .criterion import AbsCriterion as AbsCriterion
 from .criterion import Criterion as Criterion
 from .criterion import L1Cost as L1Cost
@@ -85,6 +91,8 @@ from .embedding_criterion import HingeEmbeddingCriterion as HingeEmbeddingCriter
 from .embedding_criterion import L1HingeEmbeddingCriterion as L1HingeEmbeddingCriterion
 from .embedding_criterion import MarginRankingCriterion as MarginRankingCriterion
 from .errors import ShapeError as ShapeError
+from .full_convolution import SpatialFullConvolution as SpatialFullConvolution
+from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolution
 from .gradient import GradientReversal as GradientReversal
 from .gradient import L1Penalty as L1Penalty
 from .gradient import ZeroGrad as ZeroGrad
@@ -108,6 +116,7 @@ from .linear import Linear as Linear
 from .linear import LinearNoBias as LinearNoBias
 from .linear import LinearWeightNorm as LinearWeightNorm
 from .linear import PartialLinear as PartialLinear
+from .local_convolution import SpatialConvolutionLocal as SpatialConvolutionLocal
 from .local_normalization import SpatialContrastiveNormalization as SpatialContrastiveNormalization
 from .local_normalization import SpatialCrossMapLRN as SpatialCrossMapLRN
 from .local_normalization import SpatialDivisiveNormalization as SpatialDivisiveNormalization
@@ -125,6 +134,10 @@ from .padding import SpatialReflectionPadding as SpatialReflectionPadding
 from .padding import SpatialReplicationPadding as SpatialReplicationPadding
 from .padding import SpatialZeroPadding as SpatialZeroPadding
 from .padding import VolumetricReplicationPadding as VolumetricReplicationPadding
+from .plane_convolution import SpatialConvolutionMap as SpatialConvolutionMap
+from .plane_convolution import SpatialDepthWiseConvolution as SpatialDepthWiseConvolution
+from .plane_convolution import SpatialFullConvolutionMap as SpatialFullConvolutionMap
+from .plane_convolution import SpatialSubSampling as SpatialSubSampling
 from .pointwise import Abs as Abs
 from .pointwise import AddConstant as AddConstant
 from .pointwise import Constant as Constant
@@ -159,6 +172,8 @@ from .routing import NarrowTable as NarrowTable
 from .routing import SelectTable as SelectTable
 from .routing import ZipTable as ZipTable
 from .routing import ZipTableOneToMany as ZipTableOneToMany
+from .row_convolution import TemporalRowConvolution as TemporalRowConvolution
+from .row_convolution import TemporalSubSampling as TemporalSubSampling
 from .serialization import load_checkpoint as load_checkpoint
 from .serialization import save_checkpoint as save_checkpoint
 from .sigmoid import GatedLinearUnit as GatedLinearUnit

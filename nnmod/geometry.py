@@ -4,14 +4,15 @@ import math
 from .errors import ShapeError
 
 
-def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
+def window_output(size, kernel, stride, pad, dilation=(1, 1, 1), ceil_mode=False):
     """How many windows fit, for each spatial dimension.
 
     ``out = floor((size + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1``, or
     the ceiling with *ceil_mode*; the last window then starts inside the input or
     its left padding (Torch7's rule), so none lies wholly in the right padding.
 
-    size, kernel, stride, pad, dilation : sequences of int, (height, width)
+    size, kernel, stride, pad, dilation : sequences of int, (height, width), one longer or shorter for
+        windows in three dimensions or one
 
     >>> window_output((28, 28), (5, 5), (1, 1), (0, 0))
     (24, 24)
@@ -27,7 +28,7 @@ def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
         if count < 1:
             raise ShapeError(
                 f"input of size {tuple(size)} padded by {tuple(pad)} is smaller than the window "
-                f"{tuple(kernel)}, dilation {tuple(dilation)} (height, width)"
+                f"{tuple(kernel)}, dilation {tuple(dilation)[:len(kernel)]} ({_AXES[len(kernel)]})"
             )
         out.append(count)
     return tuple(out)
@@ -42,20 +43,9 @@ def around(shape, axis):
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
 
 
+_AXES = {1: "width", 2: "height, width", 3: "time, height, width"}
+
+
 def with_batch(tensor, ndim):
     """*tensor* as a view of *ndim* dimensions: a batch of one goes in front where it has one fewer."""
     return tensor if tensor.ndim == ndim else tensor[None]
-
-
-def rows(shape, dim):
-    """(N, C, S): how many elements lie before, along and behind dimension *dim*.
-
-    >>> rows((2, 3, 4, 5), 1)
-    (2, 3, 20)
-    """
-    N = S = 1
-    for n in shape[:dim]:
-        N *= n
-    for n in shape[dim + 1:]:
-        S *= n
-    return N, shape[dim], S

@@ -262,6 +262,87 @@ CASES = [
     Case("SpatialConvolution-batch_of_1", lambda: nnmod.SpatialConvolution(2, 3, 3, 3), (1, 2, 5, 4)),
     Case("SpatialConvolution-unbatched", lambda: nnmod.SpatialConvolution(2, 3, 3, 3, 2, 2, 1, 1), (2, 5, 6)),
     Case("SpatialConvolution-inferred", lambda: nnmod.SpatialConvolution(None, 3, 2, 2), (2, 2, 4, 3)),
+    Case("SpatialConvolution-groups", lambda: nnmod.SpatialConvolution(4, 6, 3, 2, 1, 2, 1, groups=2),
+         (2, 4, 5, 6), single=True),
+    Case("SpatialConvolutionMM", lambda: nnmod.SpatialConvolutionMM(2, 3, 3, 2, 2, 1, 1, 0), (2, 2, 6, 5),
+         single=True),
+    Case("SpatialConvolutionMM-no_bias", lambda: nnmod.SpatialConvolutionMM(1, 4, 1, 1, bias=False), (2, 1, 3, 4)),
+    Case("SpatialConvolutionMM-inferred", lambda: nnmod.SpatialConvolutionMM(None, 2, 2, 3), (2, 4, 3)),
+    Case("SpatialDilatedConvolution", lambda: nnmod.SpatialDilatedConvolution(2, 3, 3, 2, 1, 2, 2, 1, 2, 3),
+         (2, 2, 7, 6), single=True),
+    Case("SpatialDilatedConvolution-no_bias", lambda: nnmod.SpatialDilatedConvolution(
+        None, 2, 2, 2, dilationW=2, bias=False), (2, 5, 4)),
+    Case("VolumetricConvolution", lambda: nnmod.VolumetricConvolution(2, 3, 2, 3, 2), (2, 2, 4, 3, 5), single=True),
+    Case("VolumetricConvolution-stride_pad", lambda: nnmod.VolumetricConvolution(2, 2, 3, 2, 2, 2, 1, 2, 1, 0, 1),
+         (2, 2, 4, 3, 3), single=True),
+    Case("VolumetricConvolution-groups", lambda: nnmod.VolumetricConvolution(
+        4, 2, 2, 1, 2, padT=1, padW=0, padH=0, bias=False, groups=2), (4, 3, 2, 3)),
+    Case("VolumetricConvolution-whole", lambda: nnmod.VolumetricConvolution(2, 3, 3, 2, 2), (2, 2, 3, 3, 3)),
+    Case("VolumetricConvolution-inferred", lambda: nnmod.VolumetricConvolution(None, 2, 1, 2, 2), (2, 2, 2, 3, 2)),
+    Case("VolumetricDilatedConvolution", lambda: nnmod.VolumetricDilatedConvolution(
+        2, 2, 2, 3, 2, 1, 1, 1, 0, 1, 1, 2, 1, 2), (2, 2, 4, 3, 4), single=True),
+    Case("VolumetricDilatedConvolution-no_bias", lambda: nnmod.VolumetricDilatedConvolution(
+        1, 2, 3, 1, 1, 2, padT=2, padW=0, dilationT=2, bias=False), (1, 5, 2, 2)),
+    Case("TemporalConvolution", lambda: nnmod.TemporalConvolution(3, 5, 3), (2, 6, 3), single=True),
+    Case("TemporalConvolution-stride", lambda: nnmod.TemporalConvolution(2, 3, 2, 3), (2, 7, 2), single=True),
+    Case("TemporalConvolution-tiled", lambda: nnmod.TemporalConvolution(2, 3, 2, 2, bias=False), (3, 6, 2)),
+    Case("TemporalConvolution-rest", lambda: nnmod.TemporalConvolution(2, 3, 3, 3), (8, 2)),
+    Case("TemporalConvolution-inferred", lambda: nnmod.TemporalConvolution(None, 3, 1), (2, 4, 2)),
+    # full convolution
+    Case("SpatialFullConvolution", lambda: nnmod.SpatialFullConvolution(2, 3, 3, 2), (2, 2, 3, 4), single=True),
+    Case("SpatialFullConvolution-stride_pad_adj", lambda: nnmod.SpatialFullConvolution(
+        3, 2, 4, 3, 3, 2, 2, 1, 2, 1), (2, 3, 3, 2), single=True),
+    Case("SpatialFullConvolution-1x1", lambda: nnmod.SpatialFullConvolution(3, 2, 1, 1, bias=False), (2, 3, 2, 3)),
+    Case("SpatialFullConvolution-inferred", lambda: nnmod.SpatialFullConvolution(None, 2, 2, 2, 2, 2),
+         (2, 2, 2, 3)),
+    Case("SpatialFullConvolution-table", lambda: nnmod.SpatialFullConvolution(2, 3, 3, 3, 2, 3, 1, 1),
+         [(2, 2, 2, 3), (2, 1, 5, 6)]),
+    Case("VolumetricFullConvolution", lambda: nnmod.VolumetricFullConvolution(2, 3, 2, 3, 2), (2, 2, 2, 2, 3),
+         single=True),
+    Case("VolumetricFullConvolution-stride_pad_adj", lambda: nnmod.VolumetricFullConvolution(
+        2, 2, 3, 2, 4, 2, 1, 3, 1, 0, 2, 1, 0, 2), (2, 2, 2, 3, 2), single=True),
+    Case("VolumetricFullConvolution-no_bias", lambda: nnmod.VolumetricFullConvolution(
+        None, 2, 1, 2, 2, bias=False), (1, 2, 2, 2)),
+    Case("VolumetricFullConvolution-table", lambda: nnmod.VolumetricFullConvolution(
+        2, 1, 3, 2, 3, 2, 2, 2, 1, 0, 1), [(2, 2, 2, 2), (4, 4, 4)]),
+    # plane convolution
+    Case("SpatialConvolutionMap", lambda: nnmod.SpatialConvolutionMap(
+        [(0, 0), (1, 0), (1, 2), (2, 2), (0, 1)], 3, 2), (2, 3, 5, 6), single=True),
+    Case("SpatialConvolutionMap-stride", lambda: nnmod.SpatialConvolutionMap(nnmod.tables.full(2, 3), 2, 3, 3, 2),
+         (2, 2, 8, 7), single=True),
+    Case("SpatialConvolutionMap-no_bias", lambda: nnmod.SpatialConvolutionMap(
+        nnmod.tables.oneToOne(3), 1, 2, 2, 1, bias=False), (3, 4, 5)),
+    Case("SpatialFullConvolutionMap", lambda: nnmod.SpatialFullConvolutionMap(
+        [(0, 0), (1, 0), (1, 2), (2, 2), (0, 1)], 3, 2), (2, 3, 3, 4), single=True),
+    Case("SpatialFullConvolutionMap-stride", lambda: nnmod.SpatialFullConvolutionMap(
+        nnmod.tables.full(2, 3), 3, 3, 3, 2), (2, 2, 3, 2), single=True),
+    Case("SpatialDepthWiseConvolution", lambda: nnmod.SpatialDepthWiseConvolution(3, 2, 3, 2), (2, 3, 4, 6),
+         single=True),
+    Case("SpatialDepthWiseConvolution-stride_pad", lambda: nnmod.SpatialDepthWiseConvolution(
+        2, 3, 3, 4, 2, 3, 2, 1), (2, 2, 7, 5), single=True),
+    Case("SpatialDepthWiseConvolution-3x3", lambda: nnmod.SpatialDepthWiseConvolution(2, 1, 3, 3, 1, 1, 1),
+         (2, 2, 4, 3), single=True),
+    Case("SpatialDepthWiseConvolution-gaps", lambda: nnmod.SpatialDepthWiseConvolution(
+        2, 1, 2, 1, 3, 2, 1, 0, bias=False), (2, 5, 7)),
+    Case("SpatialDepthWiseConvolution-inferred", lambda: nnmod.SpatialDepthWiseConvolution(None, 2, 2, 2),
+         (2, 2, 3, 3)),
+    Case("SpatialSubSampling", lambda: nnmod.SpatialSubSampling(3, 2, 3), (2, 3, 5, 6), single=True),
+    Case("SpatialSubSampling-stride", lambda: nnmod.SpatialSubSampling(2, 3, 2, 2, 3, bias=False), (2, 2, 6, 7)),
+    Case("SpatialSubSampling-inferred", lambda: nnmod.SpatialSubSampling(None, 2, 2, 2, 2), (2, 4, 5)),
+    # local and row convolution
+    Case("SpatialConvolutionLocal", lambda: nnmod.SpatialConvolutionLocal(2, 3, 5, 4, 3, 2), (2, 2, 4, 5),
+         single=True),
+    Case("SpatialConvolutionLocal-stride_pad", lambda: nnmod.SpatialConvolutionLocal(
+        1, 5, 4, 6, 3, 2, 2, 3, 2, 1), (6, 1, 6, 4), single=True),
+    Case("SpatialConvolutionLocal-inferred", lambda: nnmod.SpatialConvolutionLocal(
+        None, 2, None, None, 2, 2, bias=False), (2, 3, 3)),
+    Case("TemporalRowConvolution", lambda: nnmod.TemporalRowConvolution(3, 3, 2), (2, 8, 3), single=True),
+    Case("TemporalRowConvolution-no_bias", lambda: nnmod.TemporalRowConvolution(4, 2, bias=False), (5, 4)),
+    Case("TemporalRowConvolution-featFirst", lambda: nnmod.TemporalRowConvolution(3, 3, 2, True), (2, 3, 8),
+         single=True),
+    Case("TemporalRowConvolution-inferred", lambda: nnmod.TemporalRowConvolution(None, 2, featFirst=True), (3, 4)),
+    Case("TemporalSubSampling", lambda: nnmod.TemporalSubSampling(3, 2), (2, 6, 3), single=True),
+    Case("TemporalSubSampling-stride", lambda: nnmod.TemporalSubSampling(None, 3, 2, bias=False), (8, 2)),
     # pooling
     Case("SpatialMaxPooling", lambda: nnmod.SpatialMaxPooling(2, 2), (2, 3, 4, 6), spread=True, single=True),
     Case("SpatialMaxPooling-overlap_pad", lambda: nnmod.SpatialMaxPooling(3, 2, 2, 1, 1, 1), (2, 2, 5, 7),

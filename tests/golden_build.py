@@ -48,6 +48,8 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    "SpatialConvolutionMap": lambda args, words: connection_map(nnmod.SpatialConvolutionMap, args, words),
+    "SpatialFullConvolutionMap": lambda args, words: connection_map(nnmod.SpatialFullConvolutionMap, args, words),
     # The module keeps its type, and Torch's was float64.
     "DontCast": lambda args, words: nnmod.DontCast(args[0].double(), *args[1:], **words),
     # A padding of 0 is none in Torch; the norm's type is nil for 2.
@@ -56,6 +58,11 @@ SPECIAL = {
     "Transpose": lambda args, words: nnmod.Transpose(*[tuple(map(zero_based_dim, pair)) for pair in args], **words),
     "Copy": lambda args, words: nnmod.Copy(*map(type_of, args[:2]), *args[2:]),
 }
+
+
+def connection_map(cls, args, words):
+    """A module with a connection table, whose planes are counted from 0."""
+    return cls(args[0].astype(np.int64) - 1, *args[1:], **words)
 
 
 def zero_based(target):
@@ -87,6 +94,9 @@ GRAD_INPUTS = {
 #: Gradients by the parameters in another form: name -> function(recorded case, our parameters) -> a list.
 GRADIENTS = {
     "IndexLinear": lambda case, params: [_of_keys(case, params[0]), case["gradParams"][1]],
+    # Torch7's C code leaves the gradient behind as (nOutputPlane, nInputPlane, kH, kW).
+    "SpatialDepthWiseConvolution": lambda case, params: [
+        g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
     "WeightNorm": lambda case, params: [g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
 }
 

@@ -19,6 +19,7 @@ ROOMS = {
     "activation", "convolution", "criterion", "dropout", "gradient", "linear", "local_normalization", "normalization",
     "pointwise", "pooling", "reshape", "sigmoid", "softmax", "table",
     "broadcast", "decorator", "distance", "lookup", "sparse",
+    "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
     "classification_criterion", "composite_criterion", "embedding_criterion",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing",
 }
@@ -29,7 +30,7 @@ LAYERS = [
     {"check", "geometry", "random", "init", "rows", "drawing"},
     {"module"},
     {"elementwise"},
-    {"container"},
+    {"container", "windowed", "tables"},
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
