@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
 ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
-         "reshape", "criterion"}
+         "reshape", "criterion", "dynamic_pooling", "lp_pooling", "resampling"}
 LAYERS = [
     {"kernels"},
     {"errors", "nested"},

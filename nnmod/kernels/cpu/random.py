@@ -41,3 +41,19 @@ def _dropout_mask(start, stop, mask, key, first, limit, value):
         words = _block(first + np.uint64(block), key)
         for lane in range(min(4, mask.size - 4 * block)):
             mask[4 * block + lane] = zero if words[lane] < limit else value
+
+
+def uniform_samples(samples, key, first):
+    """samples <- uniform numbers on [0, 1).  See the reference."""
+    flat = samples.ravel()
+    blocks = -(-flat.size // 4)
+    threads.run(_uniform_samples, blocks, threads.grain(16, threads.ELEMENTS_PER_THREAD), flat,
+                np.uint64(key), np.uint64(first))
+
+
+@jit
+def _uniform_samples(start, stop, samples, key, first):
+    for block in range(start, stop):
+        words = _block(first + np.uint64(block), key)
+        for lane in range(min(4, samples.size - 4 * block)):
+            samples[4 * block + lane] = words[lane] / 4294967296.0

@@ -35,3 +35,12 @@ def dropout_mask(mask, key, first, p, value):
     """
     words = philox_words(key, first, mask.size).reshape(mask.shape)
     mask[...] = np.where(words < np.uint64(p * 2**32), 0, mask.dtype.type(value))
+
+
+def uniform_samples(samples, key, first):
+    """samples <- uniform numbers on [0, 1): word i of the stream, over 2**32, is element i.
+
+    samples     any shape  [out] float64
+    key, first  the stream, and the block of four words it starts from: ints below 2**64
+    """
+    samples[...] = philox_words(key, first, samples.size).reshape(samples.shape) / 2**32
