@@ -16,19 +16,36 @@ class _Pooling(Module):
     """
 
     paramNames = ()
+    bufferNames = ("_known",)
     backwardNeeds = frozenset()
+    ceilMode = False
     _sides = ()
     _leading = ("N", "C")
 
-    def _examples(self, input):
-        """*input* with a batch dimension, checked to have something on every side."""
-        x = check.batched("input", input, *self._leading, *self._sides)
-        if 0 in x.shape[-len(self._sides):]:
+    def __init__(self):
+        super().__init__()
+        self._known = None  # the last input's shape, the window, and the output's shape that they make
+
+    def _outputShape(self, input):
+        """The shape of the output; *input* is checked where its shape, or the window, is new."""
+        window = *self._geometry(), self.ceilMode
+        known = self._known
+        if known is not None and input.__class__ is np.ndarray and known[0] == input.shape and known[1] == window:
+            return known[2]
+        self._check(input)
+        sides = len(self._sides)
+        size = self._outputSize(input.shape[-sides:], *(numbers[-sides:] for numbers in window[:-1]))
+        self._known = input.shape, window, (*input.shape[:-sides], *size)
+        return self._known[2]
+
+    def _check(self, input):
+        check.batched("input", input, *self._leading, *self._sides)
+        size = input.shape[-len(self._sides):]
+        if 0 in size:
             raise ShapeError(f"input must have at least one element along {', '.join(self._sides)}, "
                              f"got {input.shape}")
-        if math.prod(x.shape[-len(self._sides):]) >= 2**31:
+        if math.prod(size) >= 2**31:
             raise ShapeError(f"input must have fewer than 2**31 elements in a plane, got {input.shape}")
-        return x
 
     def _planes(self, tensor):
         """*tensor* as planes (P, D, H, W), a view; a side that this class does not have is 1."""
@@ -49,8 +66,7 @@ def _padding(names, pads, window):
 class _MaxPooling(_Pooling):
     """The maximum under each window; a subclass says where windows lie."""
 
-    bufferNames = ("indices", "pooledShape")
-    ceilMode = False
+    bufferNames = ("indices", "pooledShape", "_known")
 
     def __init__(self):
         super().__init__()
@@ -59,21 +75,17 @@ class _MaxPooling(_Pooling):
 
     def updateOutput(self, input):
         input = self.takeInput(input)
-        x = self._planes(self._examples(input))
+        shape = self._outputShape(input)
         K = kernels.of(input)
-        kernel, stride, pad, dilation = self._geometry()
-        shape = self._outputShape(input, kernel, stride, pad, dilation)
         output = self.resize("output", shape, like=input)
         indices = self.resize("indices", shape, dtype=_INT32)
         self.pooledShape = input.shape
-        K.max_pool_update_output(x, self._planes(output), self._planes(indices), kernel, stride, pad, dilation)
+        K.max_pool_update_output(self._planes(input), self._planes(output), self._planes(indices), *self._geometry())
         return output
 
-    def _outputShape(self, input, *window):
-        sides = len(self._sides)
-        size, window = input.shape[-sides:], [numbers[-sides:] for numbers in window]
-        geometry.check_covered(size, *window)
-        return *input.shape[:-sides], *geometry.window_output(size, *window, self.ceilMode)
+    def _outputSize(self, size, kernel, stride, pad, dilation):
+        geometry.check_covered(size, kernel, stride, pad, dilation)
+        return geometry.window_output(size, kernel, stride, pad, dilation, self.ceilMode)
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
@@ -303,11 +315,10 @@ class TemporalMaxPooling(_MaxPooling):
         check.positive(kW=kW, dW=dW)
         self.kW, self.dW = kW, dW
 
-    def _examples(self, input):
-        x = super()._examples(input)
-        if x.shape[1] < self.kW:
+    def _check(self, input):
+        super()._check(input)
+        if input.shape[-2] < self.kW:
             raise ShapeError(f"input must have at least kW = {self.kW} frames, got {input.shape}")
-        return x
 
     def _geometry(self):
         """Window, stride, padding and dilation."""
@@ -421,27 +432,23 @@ class VolumetricMaxUnpooling(_MaxUnpooling):
 class _AveragePooling(_Pooling):
     """The mean, or the sum, under each window; a subclass says where windows lie."""
 
-    ceilMode = False
     countIncludePad = True
     divide = True
 
     def updateOutput(self, input):
         input = self.takeInput(input)
-        x = self._planes(self._examples(input))
+        shape = self._outputShape(input)
         K = kernels.of(input)
-        output = self.resize("output", self._outputShape(input), like=input)
-        K.avg_pool_update_output(x, self._planes(output), *self._geometry(), self.countIncludePad, self.divide)
+        output = self.resize("output", shape, like=input)
+        K.avg_pool_update_output(self._planes(input), self._planes(output), *self._geometry(), self.countIncludePad, self.divide)
         return output
 
-    def _outputShape(self, input):
-        sides = len(self._sides)
-        size = input.shape[-sides:]
-        kernel, stride, pad = (numbers[-sides:] for numbers in self._geometry())
-        out = geometry.window_output(size, kernel, stride, pad, (1,) * sides, self.ceilMode)
+    def _outputSize(self, size, kernel, stride, pad):
+        out = geometry.window_output(size, kernel, stride, pad, (1,) * len(size), self.ceilMode)
         if self.ceilMode and not any(pad):
             # Torch7 drops windows that cover nothing only where there is padding.
             out = tuple(-(-(n - k) // s) + 1 for n, k, s in zip(size, kernel, stride))
-        return *input.shape[:-sides], *out
+        return out
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)

@@ -5,6 +5,7 @@ Threads take planes (sequences, for the k greatest), which are independent of ea
 from . import threads
 from .compile import inline, jit
 from .pooling import window_max
+from .window_sum import window_add, window_sum
 
 
 def max_regions_update_output(x, starts, stops, y, argmax):
@@ -43,59 +44,57 @@ def _run(kernel, x, y, *args):
 def _max_update_output(start, stop, x, starts, stops, y, argmax):
     D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
+    xs, ys, places = x.reshape(x.size), y.reshape(y.size), argmax.reshape(y.size)
     for plane in range(start, stop):
-        source = x[plane].reshape(D * H * W)
         row = plane if len(starts) > 1 else 0
-        begin, end = starts[row], stops[row]
         for d in range(OD):
             for h in range(OH):
+                front, depth = starts[row, d], stops[row, d] - starts[row, d]
+                top, height = starts[row, OD + h], stops[row, OD + h] - starts[row, OD + h]
                 for w in range(OW):
-                    i, j = OD + h, OD + OH + w
-                    corner = (begin[d] * H + begin[i]) * W + begin[j]
-                    best, where = window_max(source, 0, corner, end[d] - begin[d], end[i] - begin[i],
-                                             end[j] - begin[j], H * W, W, 1)
-                    y[plane, d, h, w] = best
-                    argmax[plane, d, h, w] = where
+                    left, width = starts[row, OD + OH + w], stops[row, OD + OH + w] - starts[row, OD + OH + w]
+                    to = ((plane * OD + d) * OH + h) * OW + w
+                    ys[to], places[to] = window_max(xs, plane * D * H * W, (front * H + top) * W + left,
+                                                    depth, height, width, H * W, W, 1)
 
 
 @jit
 def _mean_update_output(start, stop, x, starts, stops, y):
+    D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
     for plane in range(start, stop):
         row = plane if len(starts) > 1 else 0
-        begin, end = starts[row], stops[row]
         for d in range(OD):
             for h in range(OH):
+                front, back = starts[row, d], stops[row, d]
+                top, bottom = starts[row, OD + h], stops[row, OD + h]
                 for w in range(OW):
-                    i, j = OD + h, OD + OH + w
-                    total = x.dtype.type(0)
-                    for a in range(begin[d], end[d]):
-                        for b in range(begin[i], end[i]):
-                            run = x[plane, a, b, begin[j]:end[j]]
-                            for c in range(run.size):
-                                total += run[c]
-                    size = (end[d] - begin[d]) * (end[i] - begin[i]) * (end[j] - begin[j])
-                    y[plane, d, h, w] = total / x.dtype.type(size)
+                    left, right = starts[row, OD + OH + w], stops[row, OD + OH + w]
+                    total = window_sum(xs, ((plane * D + front) * H + top) * W + left,
+                                       back - front, bottom - top, right - left, H * W, W)
+                    size = (back - front) * (bottom - top) * (right - left)
+                    ys[((plane * OD + d) * OH + h) * OW + w] = total / x.dtype.type(size)
 
 
 @jit
 def _mean_update_grad_input(start, stop, dy, starts, stops, dx):
+    D, H, W = dx.shape[1:]
     OD, OH, OW = dy.shape[1:]
+    dxs, dys = dx.reshape(dx.size), dy.reshape(dy.size)
     for plane in range(start, stop):
         row = plane if len(starts) > 1 else 0
-        begin, end = starts[row], stops[row]
         dx[plane] = 0
         for d in range(OD):
             for h in range(OH):
+                front, back = starts[row, d], stops[row, d]
+                top, bottom = starts[row, OD + h], stops[row, OD + h]
                 for w in range(OW):
-                    i, j = OD + h, OD + OH + w
-                    size = (end[d] - begin[d]) * (end[i] - begin[i]) * (end[j] - begin[j])
-                    share = dy[plane, d, h, w] / dy.dtype.type(size)
-                    for a in range(begin[d], end[d]):
-                        for b in range(begin[i], end[i]):
-                            run = dx[plane, a, b, begin[j]:end[j]]
-                            for c in range(run.size):
-                                run[c] += share
+                    left, right = starts[row, OD + OH + w], stops[row, OD + OH + w]
+                    size = (back - front) * (bottom - top) * (right - left)
+                    share = dys[((plane * OD + d) * OH + h) * OW + w] / dy.dtype.type(size)
+                    window_add(share, dxs, ((plane * D + front) * H + top) * W + left,
+                               back - front, bottom - top, right - left, H * W, W)
 
 
 @jit

@@ -9,6 +9,7 @@ import numpy as np
 from . import threads
 from .compile import inline, jit
 from .window_max import lanes, windows_max
+from .window_sum import window_add, window_sum
 
 
 def max_pool_update_output(x, y, argmax, kernel, stride, pad, dilation):
@@ -157,7 +158,7 @@ def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, co
                 line = ((plane * OD + od) * OH + oh) * OW
                 for t in range(right - left):
                     ys[np.uint64(line + left + t)] = 0
-                for d in range(front, back):
+                for d in range(front, back if right > left else front):
                     for h in range(top, bottom):
                         row = ((plane * D + d) * H + h) * W
                         _row_sum(xs, row + left * sw - pw, ys, line + left, right - left, kw, sw)
@@ -169,14 +170,10 @@ def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, co
                     if left <= ow < right:
                         continue
                     first, last, width = _span(ow, kw, sw, pw, W, count_include_pad)
-                    total = x.dtype.type(0)
                     # Rows that are covered as a whole lie one after the other: they are one.
                     rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
-                    for d in range(front, back):
-                        for h in range(rows):
-                            row = ((plane * D + d) * H + top + h) * W + first
-                            for w in range(run):
-                                total += xs[np.uint64(row + w)]
+                    total = window_sum(xs, ((plane * D + front) * H + top) * W + first, back - front, rows, run,
+                                       H * W, W)
                     ys[line + ow] = total / x.dtype.type(depth * height * width) if divide else total
 
 
@@ -194,7 +191,7 @@ def _avg_update_grad_input(start, stop, dy, dx, kd, kh, kw, sd, sh, sw, pd, ph, 
                 top, bottom, height = _span(oh, kh, sh, ph, H, count_include_pad)
                 line = ((plane * OD + od) * OH + oh) * OW
                 size = dy.dtype.type(depth * height * kw if divide else 1)
-                for d in range(front, back):
+                for d in range(front, back if right > left else front):
                     for h in range(top, bottom):
                         row = ((plane * D + d) * H + h) * W
                         _row_add(dys, line + left, dxs, row + left * sw - pw, right - left, size, kw, sw)
@@ -206,11 +203,8 @@ def _avg_update_grad_input(start, stop, dy, dx, kd, kh, kw, sd, sh, sw, pd, ph, 
                     if divide:
                         share /= dy.dtype.type(depth * height * width)
                     rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
-                    for d in range(front, back):
-                        for h in range(rows):
-                            row = ((plane * D + d) * H + top + h) * W + first
-                            for w in range(run):
-                                dxs[np.uint64(row + w)] += share
+                    window_add(share, dxs, ((plane * D + front) * H + top) * W + first, back - front, rows, run,
+                               H * W, W)
 
 
 @inline
@@ -228,7 +222,8 @@ def _span(o, k, s, p, n, count_include_pad):
     """Along one side: the elements start .. stop that window o covers, and what it counts, at least 1."""
     begin = o * s - p
     end = min(begin + k, n + p)
-    start, stop = max(begin, 0), min(end, n)
+    start = max(begin, 0)
+    stop = max(min(end, n), start)  # a window may lie outside, and covers nothing then
     return start, stop, max(end - begin if count_include_pad else stop - start, 1)
 
 
