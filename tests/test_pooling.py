@@ -1,8 +1,11 @@
-"""Pooling beyond the table of cases: kernels beside loops, NaN, ties, empty windows, threads, errors."""
+"""Pooling beyond the table of cases: kernels beside loops, NaN, ties, empty windows, unpooling, threads, errors."""
+import pickle
+
 import numpy as np
 import pytest
 
 import nnmod
+from golden_data import GOLDEN
 from nnmod import geometry, kernels
 from nnmod.kernels import reference
 
@@ -56,7 +59,7 @@ def random_geometries(count, dilated, widest=10):
 @pytest.mark.parametrize("widest", [10, 40])
 def test_max_kernels_beside_loops(backend, dtype, widest):
     rng = np.random.default_rng(0)
-    for shape, out, kernel, stride, pad, dilation in random_geometries(90 if widest == 10 else 20, True, widest):
+    for shape, out, kernel, stride, pad, dilation in random_geometries(40 if widest == 10 else 8, True, widest):
         x = rng.integers(-4, 5, shape).astype(dtype)  # few values: many ties
         x[rng.uniform(size=shape) < 0.05] = np.nan
         x[rng.uniform(size=shape) < (0.05 if widest == 10 else 0.9)] = -np.inf
@@ -83,7 +86,7 @@ def test_max_kernels_beside_loops(backend, dtype, widest):
 def test_average_kernels_beside_loops(backend, dtype, count_include_pad, divide):
     rng = np.random.default_rng(0)
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
-    for shape, out, kernel, stride, pad, _ in [*random_geometries(40, False), *random_geometries(8, False, 30)]:
+    for shape, out, kernel, stride, pad, _ in [*random_geometries(24, False), *random_geometries(4, False, 30)]:
         x, dy = rng.standard_normal(shape).astype(dtype), rng.standard_normal((shape[0], *out)).astype(dtype)
         y, dx = np.full(dy.shape, np.nan, dtype), np.full(shape, np.nan, dtype)
         backend.avg_pool_update_output(x, y, kernel, stride, pad, count_include_pad, divide)
@@ -161,9 +164,11 @@ def test_threads_change_no_bit(monkeypatch):
         for count in (1, 2, 3):
             threads.set_num_threads(count)
             row = []
-            for pool in (nnmod.SpatialMaxPooling(3, 3, 2, 2, 1, 1), nnmod.SpatialAveragePooling(3, 3, 2, 2, 1, 1)):
-                y = pool.forward(x)
-                row += [y, pool.backward(x, y.copy())]
+            for pool in (nnmod.SpatialMaxPooling(3, 3, 2, 2, 1, 1), nnmod.SpatialAveragePooling(3, 3, 2, 2, 1, 1),
+                         unpooled(nnmod.SpatialMaxPooling(2, 2)), nnmod.TemporalMaxPooling(2)):
+                given = x[0] if isinstance(pool, nnmod.TemporalMaxPooling) else x
+                y = pool.forward(given)
+                row += [y, pool.backward(given, y.copy())]
             results.append(row)
     finally:
         threads.set_num_threads(before)
@@ -172,9 +177,102 @@ def test_threads_change_no_bit(monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
+# -- volumes and gaps -----------------------------------------------------------------------------
+
+@on_each_backend
+def test_a_ceil_mode_that_torch_reads_past_its_memory_with(backend):
+    """VolumetricMaxPooling with a step above its window: no window lies outside."""
+    x = np.random.default_rng(0).standard_normal((1, 2, 7, 6, 8))
+    with kernels.use_backend(backend):
+        pool = nnmod.VolumetricMaxPooling(1, 1, 1, 3, 3, 3, ceilMode=True)
+        y = pool.forward(x)
+        np.testing.assert_array_equal(y, x[:, :, ::3, ::3, ::3])
+        assert pool.backward(x, np.ones_like(y)).sum() == y.size
+
+
+def test_windows_that_step_over_the_input_are_refused():
+    pool = nnmod.SpatialDilatedMaxPooling(2, 2, 1, 1, 1, 1, 3, 3)
+    with pytest.raises(nnmod.ShapeError) as error:
+        pool.forward(np.ones((1, 5, 2)))
+    assert str(error.value) == (
+        "input of size (5, 2) has a window that steps over it: an element in the padding, the next one behind the "
+        "end; window (2, 2), dilation (3, 3), padding (1, 1)")
+    assert pool.forward(np.ones((1, 5, 3))).shape == (1, 4, 2)
+
+
+def test_a_window_changed_later_is_used():
+    pool, x = nnmod.SpatialMaxPooling(2, 2), np.arange(36.0).reshape(1, 6, 6)
+    assert pool.forward(x).shape == (1, 3, 3)
+    pool.kW = pool.kH = pool.dW = pool.dH = 3
+    np.testing.assert_array_equal(pool.forward(x), [[[14, 17], [32, 35]]])
+
+
+# -- unpooling ------------------------------------------------------------------------------------------
+
+def unpooled(pool):
+    make = nnmod.SpatialMaxUnpooling if isinstance(pool, nnmod.SpatialMaxPooling) else nnmod.VolumetricMaxUnpooling
+    return nnmod.Sequential(pool, make(pool))
+
+
+@pytest.mark.parametrize("name, make", [
+    ("SpatialMaxUnpooling__1", lambda: nnmod.SpatialMaxPooling(2, 2)),
+    ("VolumetricMaxUnpooling__1", lambda: nnmod.VolumetricMaxPooling(2, 2, 2)),
+])
+def test_unpooling_as_torch_recorded_it(name, make):
+    case = GOLDEN.case(name)
+    net = unpooled(make())
+    np.testing.assert_array_equal(net.forward(case["input"]), case["output"])
+    np.testing.assert_array_equal(net.backward(case["input"], case["gradOutput"]), case["gradInput"])
+
+
+@pytest.mark.parametrize("copied", [
+    lambda net, path: net.clone(),
+    lambda net, path: pickle.loads(pickle.dumps(net)),
+    lambda net, path: (nnmod.save_checkpoint(path, net), nnmod.load_checkpoint(path)["model"])[1],
+], ids=["clone", "pickle", "checkpoint"])
+def test_an_unpooling_stays_with_its_pooling(copied, tmp_path):
+    net = unpooled(nnmod.SpatialMaxPooling(2, 2))
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 6))
+    expected = net.forward(x).copy()
+    twin = copied(net, tmp_path / "net.safetensors")
+    assert twin[1].pooling is twin[0] and twin[0] is not net[0]
+    np.testing.assert_array_equal(twin.forward(x), expected)
+    assert not np.shares_memory(twin[0].indices, net[0].indices)
+
+
+def test_unpooling_says_what_is_wrong():
+    with pytest.raises(TypeError, match="poolingModule must be a SpatialMaxPooling, got ReLU"):
+        nnmod.SpatialMaxUnpooling(nnmod.ReLU())
+    for pool in (nnmod.SpatialMaxPooling(3, 3, 2, 2), nnmod.SpatialDilatedMaxPooling(2, 2, 2, 2, dilationW=2)):
+        with pytest.raises(ValueError, match="must not overlap, or a maximum would have two values"):
+            nnmod.SpatialMaxUnpooling(pool)
+    pool = nnmod.SpatialMaxPooling(2, 2)
+    back = nnmod.SpatialMaxUnpooling(pool)
+    with pytest.raises(RuntimeError, match="must run before its unpooling: call its forward first"):
+        back.forward(np.ones((1, 2, 2)))
+    y = pool.forward(np.arange(16.0).reshape(1, 4, 4)).copy()
+    with pytest.raises(nnmod.ShapeError, match=r"input must have the shape of what .* returned, \(1, 2, 2\), got"):
+        back.forward(np.ones((1, 2, 3)))
+    back.forward(y)
+    pool.forward(np.ones((1, 6, 6)))
+    with pytest.raises(RuntimeError, match="has taken another input since the forward of its unpooling"):
+        back.backward(y, np.ones((1, 4, 4)))
+
+
+def test_a_temporal_pooling_needs_a_window_of_frames():
+    with pytest.raises(nnmod.ShapeError) as error:
+        nnmod.TemporalMaxPooling(3).forward(np.ones((2, 5), np.float32))
+    assert str(error.value) == "input must have at least kW = 3 frames, got (2, 5)"
+
+
 def test_repr():
     assert repr(nnmod.SpatialMaxPooling(2, 3)) == "SpatialMaxPooling(2x3, 2,3)"
     assert repr(nnmod.SpatialMaxPooling(3, 3, 2, 2, 1, 1, True)) == "SpatialMaxPooling(3x3, 2,2, 1,1, ceil)"
+    assert (repr(nnmod.VolumetricDilatedMaxPooling(2, 3, 4, padH=1, dilationT=2))
+            == "VolumetricDilatedMaxPooling(2x3x4, 2,3,4, 0,0,1, dilation 2,1,1)")
+    assert repr(nnmod.TemporalMaxPooling(2)) == "TemporalMaxPooling(2, 2)"
+    assert (repr(nnmod.SpatialMaxUnpooling(nnmod.SpatialMaxPooling(2, 2)))
+            == "SpatialMaxUnpooling(of SpatialMaxPooling(2x2, 2,2))")
     assert repr(nnmod.SpatialAveragePooling(2, 2)) == "SpatialAveragePooling(2x2, 1,1)"
     assert (repr(nnmod.SpatialAveragePooling(3, 2, 2, 2, 1, 0, countIncludePad=False, divide=False))
             == "SpatialAveragePooling(3x2, 2,2, 1,0, padding not counted, sum)")
