@@ -169,8 +169,8 @@ class _FractionalMaxPooling(_RegionPooling):
         whole = all(check.is_int(size) and size > 0 for size in sizes.values())
         ratio = all(isinstance(size, (float, np.floating)) and 0 < size < 1 for size in sizes.values())
         if not (whole or ratio):
-            raise ValueError(f"{', '.join(sizes)} must be the sizes of the output, ints > 0, or their ratios to "
-                             f"the input's, between 0 and 1, got {', '.join(map(repr, sizes.values()))}")
+            raise ValueError(f"{', '.join(sizes)} must be the sizes of the output, ints > 0, or their ratios "
+                             f"to the input's, between 0 and 1, got {', '.join(map(repr, sizes.values()))}")
         self.fixPoolingRegions = bool(fixPoolingRegions)
         self._ratios = ratio
         self._stream = None  # the random numbers of the fixed regions: a stream, and a place in it

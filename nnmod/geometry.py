@@ -56,5 +56,6 @@ def check_covered(size, kernel, stride, pad, dilation):
         # The first element at or after 0 of a window that starts at o s - p is (o s - p) mod d.
         if d > n and any((start - p) % d >= n for start in range(0, p, s)):
             raise ShapeError(
-                f"input of size {tuple(size)} has a window that steps over it: an element in the padding, the "
-                f"next one behind the end; window {tuple(kernel)}, dilation {tuple(dilation)}, padding {tuple(pad)}")
+                f"input of size {tuple(size)} has a window that steps over it: an element in the padding, "
+                f"the next one behind the end; window {tuple(kernel)}, dilation {tuple(dilation)}, "
+                f"padding {tuple(pad)}")

@@ -50,8 +50,8 @@ class _LPPooling(Module):
             _share_of_square(self.output, gradOutput, shares)
         else:
             _share(self.output, gradOutput, shares, self._p)
-        kernels.of(gradOutput).avg_pool_update_grad_input(planes(shares), planes(gradInput), *self._geometry(),
-                                                          True, False)
+        kernels.of(gradOutput).avg_pool_update_grad_input(planes(shares), planes(gradInput),
+                                                          *self._geometry(), True, False)
         if self._p == 2:
             _multiply(input, gradInput, gradInput)
         else:
@@ -175,7 +175,8 @@ class FeatureLPPooling(_LPPooling):
         axis = int(self.batch_mode)
         if not 1 <= input.ndim - axis <= 3:
             forms = "(N, F), (N, F, A) or (N, F, A, B)" if axis else "(F,), (F, A) or (F, A, B)"
-            raise ShapeError(f"input must have shape {forms} with batch_mode={self.batch_mode}, got {input.shape}")
+            raise ShapeError(f"input must have shape {forms} with batch_mode={self.batch_mode}, "
+                             f"got {input.shape}")
         if input.shape[axis] < self.width:
             raise ShapeError(f"input must have at least width = {self.width} features in dimension {axis}, "
                              f"got {input.shape}")

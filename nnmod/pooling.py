@@ -30,7 +30,7 @@ class _Pooling(Module):
         """The shape of the output; *input* is checked where its shape, or the window, is new."""
         window = *self._geometry(), self.ceilMode
         known = self._known
-        if known is not None and input.__class__ is np.ndarray and known[0] == input.shape and known[1] == window:
+        if known is not None and input.__class__ is np.ndarray and known[:2] == (input.shape, window):
             return known[2]
         self._check(input)
         sides = len(self._sides)
@@ -80,7 +80,8 @@ class _MaxPooling(_Pooling):
         output = self.resize("output", shape, like=input)
         indices = self.resize("indices", shape, dtype=_INT32)
         self.pooledShape = input.shape
-        K.max_pool_update_output(self._planes(input), self._planes(output), self._planes(indices), *self._geometry())
+        K.max_pool_update_output(self._planes(input), self._planes(output), self._planes(indices),
+                                 *self._geometry())
         return output
 
     def _outputSize(self, size, kernel, stride, pad, dilation):
@@ -343,8 +344,8 @@ class _MaxUnpooling(Module):
             raise TypeError(f"poolingModule must be a {self._pooling.__name__}, got {poolingModule!r}")
         kernel, stride, _, dilation = poolingModule._geometry()
         if any(s < k for k, s in zip(kernel, stride)) or max(dilation) > 1:
-            raise ValueError("the windows of poolingModule must not overlap, or a maximum would have two values: "
-                             f"its step must be at least its window, got {poolingModule!r}")
+            raise ValueError("the windows of poolingModule must not overlap, or a maximum would have two "
+                             f"values: its step must be at least its window, got {poolingModule!r}")
         self.pooling = poolingModule
 
     def updateOutput(self, input):
@@ -355,8 +356,8 @@ class _MaxUnpooling(Module):
                                "put both into one network (and copy the network as a whole)")
         check.is_tensor("input", input)
         if input.shape != pooling.indices.shape:
-            raise ShapeError(f"input must have the shape of what {pooling!r} returned, {pooling.indices.shape}, "
-                             f"got {input.shape}")
+            raise ShapeError(f"input must have the shape of what {pooling!r} returned, "
+                             f"{pooling.indices.shape}, got {input.shape}")
         K = kernels.of(input)
         output = self.resize("output", pooling.pooledShape, like=input)
         K.max_unpool_update_output(pooling._planes(input), pooling._planes(pooling.indices),
@@ -440,7 +441,8 @@ class _AveragePooling(_Pooling):
         shape = self._outputShape(input)
         K = kernels.of(input)
         output = self.resize("output", shape, like=input)
-        K.avg_pool_update_output(self._planes(input), self._planes(output), *self._geometry(), self.countIncludePad, self.divide)
+        K.avg_pool_update_output(self._planes(input), self._planes(output), *self._geometry(),
+                                 self.countIncludePad, self.divide)
         return output
 
     def _outputSize(self, size, kernel, stride, pad):
@@ -454,7 +456,8 @@ class _AveragePooling(_Pooling):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
         kernels.of(gradOutput).avg_pool_update_grad_input(
-            self._planes(gradOutput), self._planes(gradInput), *self._geometry(), self.countIncludePad, self.divide)
+            self._planes(gradOutput), self._planes(gradInput), *self._geometry(),
+            self.countIncludePad, self.divide)
         return gradInput
 
 
@@ -513,7 +516,8 @@ class SpatialAveragePooling(_AveragePooling):
 
     def describe(self):
         return (_describe(self, "WH") + (", ceil" if self.ceilMode else "")
-                + ("" if self.countIncludePad else ", padding not counted") + ("" if self.divide else ", sum"))
+                + ("" if self.countIncludePad else ", padding not counted")
+                + ("" if self.divide else ", sum"))
 
 
 class VolumetricAveragePooling(_AveragePooling):

@@ -22,10 +22,12 @@ class _UpSampling(Module):
         check.is_tensor("input", input)
         form = next((form for form in forms if len(form) == input.ndim), None)
         if form is None:
-            raise ShapeError(f"input must have shape {' or '.join(map(check.show, forms))}, got {input.shape}")
+            raise ShapeError(f"input must have shape {' or '.join(map(check.show, forms))}, "
+                             f"got {input.shape}")
         sides = form[form.index("C") + 1:]
         if 0 in input.shape[-len(sides):]:
-            raise ShapeError(f"input must have at least one element along {', '.join(sides)}, got {input.shape}")
+            raise ShapeError(f"input must have at least one element along {', '.join(sides)}, "
+                             f"got {input.shape}")
         return len(sides)
 
     def _nearest(self, input, sides, scale):
@@ -189,8 +191,8 @@ class UpSampling(_UpSampling):
         if self.scale_factor is not None:
             size = tuple(n * self.scale_factor for n in input.shape[-sides:])
         elif sides == 3 and self.odepth is None:
-            raise ShapeError(f"input must be pictures, {check.show(_PICTURES[0])}: for volumes params must say "
-                             f"odepth too; got {input.shape}")
+            raise ShapeError(f"input must be pictures, {check.show(_PICTURES[0])}: for volumes params must "
+                             f"say odepth too; got {input.shape}")
         else:
             size = (self.odepth, self.oheight, self.owidth)[-sides:]
         return self._linear(input, sides, size)
@@ -199,8 +201,8 @@ class UpSampling(_UpSampling):
         return self._gradient(input, gradOutput, 3 if input.ndim == 5 else 2, self.mode == "linear")
 
     def describe(self):
-        sizes = [self.odepth, self.oheight, self.owidth]
-        text = f"{self.scale_factor}x" if self.scale_factor else "x".join(str(n) for n in sizes if n is not None)
+        sizes = [str(n) for n in (self.odepth, self.oheight, self.owidth) if n is not None]
+        text = f"{self.scale_factor}x" if self.scale_factor else "x".join(sizes)
         return f"{text}, {self.mode}"
 
 
@@ -241,7 +243,8 @@ class PixelShuffle(Module):
         r = self.upscaleFactor
         C, H, W = x.shape[1:]
         if C % (r * r):
-            raise ShapeError(f"input must have a multiple of upscaleFactor ** 2 = {r * r} channels, got {input.shape}")
+            raise ShapeError(f"input must have a multiple of upscaleFactor ** 2 = {r * r} channels, "
+                             f"got {input.shape}")
         K = kernels.of(input)
         output = self.resize("output", (*input.shape[:-3], C // (r * r), r * H, r * W), like=input)
         K.pixel_shuffle_update_output(x, geometry.with_batch(output, 4))

@@ -69,7 +69,8 @@ def _max_update_output(start, stop, x, y, argmax, kd, kh, kw, sd, sh, sw, pd, ph
                     for ow in range(OW):
                         j0, j1 = _taps_inside(ow * sw - pw, kw, dw, W)
                         ys[line + ow], places[line + ow] = window_max(
-                            xs, first, row + ow * sw - pw + j0 * dw, a1 - a0, i1 - i0, j1 - j0, dd * H * W, dh * W, dw)
+                            xs, first, row + ow * sw - pw + j0 * dw, a1 - a0, i1 - i0, j1 - j0,
+                            dd * H * W, dh * W, dw)
                     continue
                 for block in range(0, OW, wide):
                     ow = min(block, OW - wide)  # the last block overlaps the one before
@@ -172,8 +173,8 @@ def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, co
                     first, last, width = _span(ow, kw, sw, pw, W, count_include_pad)
                     # Rows that are covered as a whole lie one after the other: they are one.
                     rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
-                    total = window_sum(xs, ((plane * D + front) * H + top) * W + first, back - front, rows, run,
-                                       H * W, W)
+                    total = window_sum(xs, ((plane * D + front) * H + top) * W + first,
+                                       back - front, rows, run, H * W, W)
                     ys[line + ow] = total / x.dtype.type(depth * height * width) if divide else total
 
 
@@ -203,8 +204,8 @@ def _avg_update_grad_input(start, stop, dy, dx, kd, kh, kw, sd, sh, sw, pd, ph, 
                     if divide:
                         share /= dy.dtype.type(depth * height * width)
                     rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
-                    window_add(share, dxs, ((plane * D + front) * H + top) * W + first, back - front, rows, run,
-                               H * W, W)
+                    window_add(share, dxs, ((plane * D + front) * H + top) * W + first,
+                               back - front, rows, run, H * W, W)
 
 
 @inline

@@ -109,7 +109,8 @@ class _Emitter:
         b = self.builder
         with cgutils.for_range(b, self.depth) as outer:
             with cgutils.for_range(b, self.height) as middle:
-                row = b.add(b.add(self.place, b.mul(outer.index, self.deeper)), b.mul(middle.index, self.lower))
+                row = b.add(b.mul(outer.index, self.deeper), b.mul(middle.index, self.lower))
+                row = b.add(self.place, row)
                 with cgutils.for_range(b, self.width) as inner:
                     right = b.mul(inner.index, self.righter)
                     place = b.add(row, right)

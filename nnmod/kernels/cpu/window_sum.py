@@ -80,7 +80,8 @@ class _Rows:
         mask = b.icmp_signed("<", ir.Constant(self.ints, list(range(self.lanes))), limit)
         with cgutils.for_range(b, self.depth) as outer:
             with cgutils.for_range(b, self.height) as middle:
-                row = b.add(b.add(self.corner, b.mul(outer.index, self.deeper)), b.mul(middle.index, self.lower))
+                row = b.add(b.mul(outer.index, self.deeper), b.mul(middle.index, self.lower))
+                row = b.add(self.corner, row)
                 with cgutils.for_range(b, whole) as inner:
                     work(*self.access(b.add(row, b.mul(inner.index, lanes)), None))
                 with b.if_then(b.icmp_signed("!=", rest, ir.Constant(_I32, 0))):
@@ -94,12 +95,14 @@ class _Rows:
             size = self.size.constant
             return (lambda: b.load(address, align=size, typ=self.vector),
                     lambda value: b.store(value, address, align=size))
-        load = ir.FunctionType(self.vector, [address.type, _I32, mask.type, self.vector])
-        store = ir.FunctionType(ir.VoidType(), [self.vector, address.type, _I32, mask.type])
-        return (lambda: b.call(cgutils.get_or_insert_function(b.module, load, f"llvm.masked.load.{self.name}"),
-                               [address, self.size, mask, self.zeros]),
-                lambda value: b.call(cgutils.get_or_insert_function(b.module, store, f"llvm.masked.store.{self.name}"),
-                                     [value, address, self.size, mask]))
+        load = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(self.vector, [address.type, _I32, mask.type, self.vector]),
+            f"llvm.masked.load.{self.name}")
+        store = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(ir.VoidType(), [self.vector, address.type, _I32, mask.type]),
+            f"llvm.masked.store.{self.name}")
+        return (lambda: b.call(load, [address, self.size, mask, self.zeros]),
+                lambda value: b.call(store, [value, address, self.size, mask]))
 
     def across(self, vector):
         """The sum of the lanes, halves first."""

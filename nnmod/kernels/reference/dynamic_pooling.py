@@ -97,4 +97,5 @@ def _boxes(x, y, starts, stops):
     OD, OH, _ = y.shape[1:]
     for p, d, h, w in np.ndindex(*y.shape):
         row = p if len(starts) > 1 else 0
-        yield p, (d, h, w), tuple(slice(int(starts[row, i]), int(stops[row, i])) for i in (d, OD + h, OD + OH + w))
+        sides = d, OD + h, OD + OH + w
+        yield p, (d, h, w), tuple(slice(int(starts[row, i]), int(stops[row, i])) for i in sides)
