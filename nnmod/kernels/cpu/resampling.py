@@ -62,7 +62,7 @@ def _nearest_update_output(start, stop, x, y):
                 for a in range(deep):
                     for b in range(high):
                         if a + b:
-                            y[plane, d * deep + a, h * high + b, :] = first
+                            _collect(first, y[plane, d * deep + a, h * high + b], 1)
 
 
 @inline
