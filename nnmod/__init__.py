@@ -84,6 +84,11 @@ from .dropout import Dropout as Dropout
 from .dropout import SpatialDropout as SpatialDropout
 from .dropout import VolumetricDropout as VolumetricDropout
 from .dropout import WhiteNoise as WhiteNoise
+from .dynamic_pooling import SpatialAdaptiveAveragePooling as SpatialAdaptiveAveragePooling
+from .dynamic_pooling import SpatialAdaptiveMaxPooling as SpatialAdaptiveMaxPooling
+from .dynamic_pooling import SpatialFractionalMaxPooling as SpatialFractionalMaxPooling
+from .dynamic_pooling import TemporalDynamicKMaxPooling as TemporalDynamicKMaxPooling
+from .dynamic_pooling import VolumetricFractionalMaxPooling as VolumetricFractionalMaxPooling
 from .elementwise import Elementwise as Elementwise
 from .embedding_criterion import CosineEmbeddingCriterion as CosineEmbeddingCriterion
 from .embedding_criterion import DistanceRatioCriterion as DistanceRatioCriterion
@@ -122,6 +127,8 @@ from .local_normalization import SpatialCrossMapLRN as SpatialCrossMapLRN
 from .local_normalization import SpatialDivisiveNormalization as SpatialDivisiveNormalization
 from .local_normalization import SpatialSubtractiveNormalization as SpatialSubtractiveNormalization
 from .lookup import LookupTable as LookupTable
+from .lp_pooling import FeatureLPPooling as FeatureLPPooling
+from .lp_pooling import SpatialLPPooling as SpatialLPPooling
 from .module import Module as Module
 from .node import Node as Node
 from .normalization import BatchNormalization as BatchNormalization
@@ -148,7 +155,14 @@ from .pointwise import Power as Power
 from .pointwise import Sqrt as Sqrt
 from .pointwise import Square as Square
 from .pooling import SpatialAveragePooling as SpatialAveragePooling
+from .pooling import SpatialDilatedMaxPooling as SpatialDilatedMaxPooling
 from .pooling import SpatialMaxPooling as SpatialMaxPooling
+from .pooling import SpatialMaxUnpooling as SpatialMaxUnpooling
+from .pooling import TemporalMaxPooling as TemporalMaxPooling
+from .pooling import VolumetricAveragePooling as VolumetricAveragePooling
+from .pooling import VolumetricDilatedMaxPooling as VolumetricDilatedMaxPooling
+from .pooling import VolumetricMaxPooling as VolumetricMaxPooling
+from .pooling import VolumetricMaxUnpooling as VolumetricMaxUnpooling
 from .product import CosineDistance as CosineDistance
 from .product import DotProduct as DotProduct
 from .product import MM as MM
@@ -159,6 +173,10 @@ from .reduction import Max as Max
 from .reduction import Mean as Mean
 from .reduction import Min as Min
 from .reduction import Sum as Sum
+from .resampling import PixelShuffle as PixelShuffle
+from .resampling import SpatialUpSamplingBilinear as SpatialUpSamplingBilinear
+from .resampling import SpatialUpSamplingNearest as SpatialUpSamplingNearest
+from .resampling import UpSampling as UpSampling
 from .reshape import Collapse as Collapse
 from .reshape import Contiguous as Contiguous
 from .reshape import Identity as Identity

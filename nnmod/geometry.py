@@ -49,3 +49,28 @@ _AXES = {1: "width", 2: "height, width", 3: "time, height, width"}
 def with_batch(tensor, ndim):
     """*tensor* as a view of *ndim* dimensions: a batch of one goes in front where it has one fewer."""
     return tensor if tensor.ndim == ndim else tensor[None]
+
+
+def planes(tensor, sides):
+    """*tensor* as planes (P, D, H, W), a view: its last *sides* dimensions, and all others as one.
+
+    >>> import numpy as np
+    >>> planes(np.zeros((2, 3, 5, 4)), 2).shape
+    (6, 1, 5, 4)
+    """
+    shape = tensor.shape
+    count = 1
+    for size in shape[:-sides]:
+        count *= size
+    return tensor.reshape((count, *(1,) * (3 - sides), *shape[-sides:]))
+
+
+def check_covered(size, kernel, stride, pad, dilation):
+    """Raise ShapeError where a window that starts in the padding steps over the whole input."""
+    for n, k, s, p, d in zip(size, kernel, stride, pad, dilation):
+        # The first element at or after 0 of a window that starts at o s - p is (o s - p) mod d.
+        if d > n and any((start - p) % d >= n for start in range(0, p, s)):
+            raise ShapeError(
+                f"input of size {tuple(size)} has a window that steps over it: an element in the padding, "
+                f"the next one behind the end; window {tuple(kernel)}, dilation {tuple(dilation)}, "
+                f"padding {tuple(pad)}")

@@ -203,7 +203,10 @@ def check_nan(make, input):
     poison = lambda x: np.full_like(x, np.nan)  # noqa: E731
     outputs = [_copy(module.forward(_change(run.input, change))) for change in (poison, np.copy, lambda x: 1.7 - x)]
     for y, plain, other in zip(*map(nested.leaves, outputs)):
-        assert (np.isnan(y) | (plain == other)).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
+        seen = np.isnan(y)
+        # Zeros that a module fills in, as unpooling does around each maximum, stay what they are.
+        filled = (seen | (y == 0)).all() and seen.any() and np.count_nonzero(seen) >= np.count_nonzero(plain)
+        assert filled or (seen | (plain == other)).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
     results = []
     for change in (poison, np.copy, np.negative):
         run.forward()

@@ -168,6 +168,8 @@ def _graph_loss():
 def _apart(shape):
     """Two tensors some way from each other: PairwiseDistance's gradient has a guard against 0."""
     return lambda rng: [10 * rng.standard_normal(shape), 10 * rng.standard_normal(shape)]
+def _unpooled(pool, unpooling):
+    return nnmod.Sequential(pool, unpooling(pool))
 
 
 CASES = [
@@ -364,6 +366,78 @@ CASES = [
          (2, 2, 5, 4)),
     Case("SpatialAveragePooling-global", lambda: nnmod.SpatialAveragePooling(5, 4), (2, 3, 4, 5)),
     Case("SpatialAveragePooling-unbatched", lambda: nnmod.SpatialAveragePooling(2, 2, 2, 2), (3, 4, 5)),
+    Case("SpatialMaxPooling-few", lambda: nnmod.SpatialMaxPooling(3, 3), (2, 3, 7, 6), spread=True, single=True),
+    Case("SpatialMaxPooling-wide", lambda: nnmod.SpatialMaxPooling(3, 3, 1, 1, 1, 1), (1, 2, 4, 19), spread=True),
+    Case("SpatialMaxPooling-wide_step", lambda: nnmod.SpatialMaxPooling(3, 2, 2, 2), (1, 2, 4, 37), spread=True),
+    Case("SpatialDilatedMaxPooling", lambda: nnmod.SpatialDilatedMaxPooling(2, 3, 1, 2, 1, 1, 2, 2), (2, 2, 6, 7),
+         spread=True, single=True),
+    Case("SpatialDilatedMaxPooling-ceil", lambda: nnmod.SpatialDilatedMaxPooling(
+        2, 2, 2, 3, dilationW=3, dilationH=1, ceilMode=True), (2, 2, 6, 8), spread=True, single=True),
+    Case("VolumetricMaxPooling", lambda: nnmod.VolumetricMaxPooling(2, 2, 2), (2, 2, 3, 4, 5), spread=True,
+         single=True),
+    Case("VolumetricMaxPooling-pad_ceil", lambda: nnmod.VolumetricMaxPooling(3, 2, 2, 2, 1, 2, 1, 1, 0, True),
+         (2, 2, 4, 3, 4), spread=True, single=True),
+    Case("VolumetricDilatedMaxPooling", lambda: nnmod.VolumetricDilatedMaxPooling(2, 2, 2, 1, 1, 1, 1, 0, 0, 2, 1, 2),
+         (2, 2, 3, 4, 4), spread=True, single=True),
+    Case("VolumetricDilatedMaxPooling-ceil", lambda: nnmod.VolumetricDilatedMaxPooling(
+        1, 2, 2, 2, 2, 2, dilationW=2, ceilMode=True), (1, 2, 4, 5, 6), spread=True),
+    Case("TemporalMaxPooling", lambda: nnmod.TemporalMaxPooling(2), (2, 5, 3), spread=True, single=True),
+    Case("TemporalMaxPooling-overlap", lambda: nnmod.TemporalMaxPooling(3, 1), (2, 6, 9), spread=True, single=True),
+    Case("SpatialMaxUnpooling", lambda: _unpooled(nnmod.SpatialMaxPooling(2, 3), nnmod.SpatialMaxUnpooling),
+         (2, 2, 7, 4), spread=True, single=True),
+    Case("SpatialMaxUnpooling-pad_ceil", lambda: _unpooled(
+        nnmod.SpatialMaxPooling(2, 2, 3, 2, 1, 1, True), nnmod.SpatialMaxUnpooling), (1, 2, 6, 5), spread=True),
+    Case("VolumetricMaxUnpooling", lambda: _unpooled(nnmod.VolumetricMaxPooling(2, 2, 2),
+                                                     nnmod.VolumetricMaxUnpooling), (2, 2, 4, 3, 5),
+         spread=True, single=True),
+    Case("VolumetricMaxUnpooling-gaps", lambda: _unpooled(
+        nnmod.VolumetricMaxPooling(1, 2, 1, 2, 2, 2), nnmod.VolumetricMaxUnpooling), (1, 2, 4, 4, 3), spread=True),
+    Case("VolumetricAveragePooling", lambda: nnmod.VolumetricAveragePooling(2, 2, 2), (2, 2, 3, 4, 3), single=True),
+    Case("VolumetricAveragePooling-stride", lambda: nnmod.VolumetricAveragePooling(1, 3, 2, 2, 1, 2), (2, 2, 4, 5, 7),
+         single=True),
+    # dynamic pooling
+    Case("SpatialAdaptiveMaxPooling", lambda: nnmod.SpatialAdaptiveMaxPooling(3, 2), (2, 2, 5, 7), spread=True,
+         single=True),
+    Case("SpatialAdaptiveMaxPooling-larger", lambda: nnmod.SpatialAdaptiveMaxPooling(4, 5), (2, 2, 3, 3),
+         spread=True, single=True),
+    Case("SpatialAdaptiveAveragePooling", lambda: nnmod.SpatialAdaptiveAveragePooling(3, 2), (2, 2, 5, 7),
+         single=True),
+    Case("SpatialAdaptiveAveragePooling-larger", lambda: nnmod.SpatialAdaptiveAveragePooling(4, 1), (2, 2, 4, 3),
+         single=True),
+    Case("SpatialFractionalMaxPooling", lambda: nnmod.SpatialFractionalMaxPooling(2, 3, 4, 2), (2, 3, 6, 7),
+         spread=True),
+    Case("SpatialFractionalMaxPooling-ratio_fixed", lambda: nnmod.SpatialFractionalMaxPooling(
+        2, 2, 0.7, 0.5, fixPoolingRegions=True), (2, 5, 8), spread=True),
+    Case("VolumetricFractionalMaxPooling", lambda: nnmod.VolumetricFractionalMaxPooling(2, 2, 3, 2, 3, 2),
+         (2, 2, 4, 5, 4), spread=True),
+    Case("VolumetricFractionalMaxPooling-one", lambda: nnmod.VolumetricFractionalMaxPooling(2, 2, 2, 1, 2, 1),
+         (1, 2, 3, 4, 3), spread=True),
+    Case("TemporalDynamicKMaxPooling", lambda: nnmod.TemporalDynamicKMaxPooling(3), (2, 7, 4), spread=True,
+         single=True),
+    Case("TemporalDynamicKMaxPooling-factor", lambda: nnmod.TemporalDynamicKMaxPooling(1, 0.5), (2, 5, 3),
+         spread=True, single=True),
+    # lp pooling
+    Case("SpatialLPPooling", lambda: nnmod.SpatialLPPooling(2, 2, 2, 2), (2, 2, 4, 5), spread=True, single=True),
+    Case("SpatialLPPooling-4", lambda: nnmod.SpatialLPPooling(None, 4, 2, 3, 1, 1), (2, 3, 4, 4), single=True),
+    Case("SpatialLPPooling-1.5", lambda: nnmod.SpatialLPPooling(2, 1.5, 2, 2, 2, 1), (2, 2, 3, 4), single=True,
+         values=lambda rng: rng.uniform(0.2, 2, (2, 2, 3, 4))),
+    Case("FeatureLPPooling", lambda: nnmod.FeatureLPPooling(2, 1, 2, True), (3, 5), single=False, spread=True),
+    Case("FeatureLPPooling-3", lambda: nnmod.FeatureLPPooling(3, 2, 3, False), (7, 2, 3),
+         values=lambda rng: rng.uniform(0.2, 2, (7, 2, 3))),
+    Case("FeatureLPPooling-1", lambda: nnmod.FeatureLPPooling(2, 2, 1, True), (2, 6, 3)),
+    # resampling
+    Case("SpatialUpSamplingNearest", lambda: nnmod.SpatialUpSamplingNearest(2), (2, 3, 2, 5), single=True),
+    Case("SpatialUpSamplingNearest-3", lambda: nnmod.SpatialUpSamplingNearest(3), (2, 2, 3, 2), single=True),
+    Case("SpatialUpSamplingBilinear", lambda: nnmod.SpatialUpSamplingBilinear(2), (2, 2, 3, 4), single=True),
+    Case("SpatialUpSamplingBilinear-size", lambda: nnmod.SpatialUpSamplingBilinear({"oheight": 2, "owidth": 7}),
+         (2, 2, 5, 3), single=True),
+    Case("UpSampling", lambda: nnmod.UpSampling(2), (2, 3, 4, 5), single=True),
+    Case("UpSampling-volume", lambda: nnmod.UpSampling(3), (2, 2, 1, 3, 2)),
+    Case("UpSampling-linear", lambda: nnmod.UpSampling(2, "linear"), (2, 2, 3, 1), single=True),
+    Case("UpSampling-trilinear", lambda: nnmod.UpSampling({"odepth": 4, "oheight": 3, "owidth": 5}, "trilinear"),
+         (1, 2, 2, 3, 3)),
+    Case("PixelShuffle", lambda: nnmod.PixelShuffle(2), (2, 8, 3, 2), single=True),
+    Case("PixelShuffle-3", lambda: nnmod.PixelShuffle(3), (2, 9, 2, 1), single=True),
     # normalization
     Case("BatchNormalization", lambda: nnmod.BatchNormalization(3), (5, 3)),
     Case("BatchNormalization-not_affine", lambda: nnmod.BatchNormalization(3, affine=False), (5, 3)),

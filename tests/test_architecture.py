@@ -20,6 +20,7 @@ ROOMS = {
     "pointwise", "pooling", "reshape", "sigmoid", "softmax", "table",
     "broadcast", "decorator", "distance", "lookup", "sparse",
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
+    "dynamic_pooling", "lp_pooling", "resampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing",
 }

@@ -366,6 +366,37 @@ def add_scaled(x, y, factor):
 def over_distance(y, dy):
     # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
     return dy / (y + constant(1e-7, y))
+# -- pooling by a norm: y = (sum of x ** p) ** (1 / p) ------------------------------
+
+def lp_power(x, p):
+    return x ** p
+
+
+def lp_root(s, p):
+    return s ** (constant(1, s) / p)
+
+
+def lp_share(y, dy, p):
+    # A window of zeros has no slope: 0, not 0 times Inf.
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy * select(y == zero, constant(1, y), y) ** (constant(1, y) - p))
+
+
+def lp_slope(x, share, p):
+    return share * x ** (p - constant(1, x))
+
+
+def lp_square(x):
+    return x * x
+
+
+def lp_square_root(s):
+    return sqrt(s)
+
+
+def lp_share_of_square(y, dy):
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy / select(y == zero, constant(1, y), y))
 
 
 # -- losses: the value for one element, and its derivative -----------------------
