@@ -81,6 +81,12 @@ INPUTS = {
     "OneHot": zero_based,
 }
 
+#: Targets that hold classes or other than numbers: name -> function of the recorded target.
+TARGETS = {
+    "ClassNLLCriterion": zero_based,
+    "CrossEntropyCriterion": zero_based,
+}
+
 #: Outputs that hold indices: name -> function of the recorded output.
 OUTPUTS = {
     "Kmeans": lambda y: y - 1,
@@ -119,7 +125,7 @@ def _features_from_0(pairs):
 def _of_keys(case, weight):
     """Torch keeps a gradient for each key that came; here is one for each feature."""
     keys = np.concatenate([np.ravel(k) for k in nested.leaves(case["input"][0])]).astype(np.int64)
-    offset = case["new"]["args"][3] if len(case["new"]["args"]) > 3 else 0
+    offset = (case["new"]["args"][3] if len(case["new"]["args"]) > 3 else None) or 0
     dense = np.zeros(weight.shape)
     np.add.at(dense, keys - 1 + offset, case["gradParams"][0])
     return dense
