@@ -457,10 +457,12 @@ def check_criterion_errors(make, input, target):
     _raises(criterion, kinds, lambda: criterion.forward(wrong, target), f"an input {tensor.describe(wrong)}",
             allow_pass=free)
     for given in (nested.map(_to(np.float16), input), [1.0], "text"):
-        _raises(criterion, kinds, lambda: criterion.forward(given, target), f"an input {tensor.describe(given)}")
+        _raises(criterion, kinds, lambda: criterion.forward(given, target),
+                f"an input {tensor.describe(given)}")
     if target is not None:
         for given in (wrong, wrong.astype(np.int64), "text", None):
-            _raises(criterion, kinds, lambda: criterion.forward(input, given), f"a target {tensor.describe(given)}")
+            _raises(criterion, kinds, lambda: criterion.forward(input, given),
+                    f"a target {tensor.describe(given)}")
 
 
 #: Every check that check_criterion runs.

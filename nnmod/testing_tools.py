@@ -1,4 +1,4 @@
-"""What the checks of testing.py are made of: passes that repeat, arguments rearranged, comparisons in words."""
+"""What the checks of testing.py are made of: passes to repeat, arguments rearranged, comparisons in words."""
 import tracemalloc
 
 import numpy as np
