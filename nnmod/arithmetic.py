@@ -34,6 +34,8 @@ class _Arithmetic(Module):
         """*input* as tensors of one shape, that of the first."""
         check.table("input", input, self.length)
         first = input[0]
+        if _alike(input):
+            return input
         for index, entry in enumerate(input):
             check.floating(f"input[{index}]", entry)
             if entry.size != first.size:
@@ -50,6 +52,17 @@ class _Arithmetic(Module):
         for index, entry in enumerate(input):
             parts[index] = tensor.resize(parts[index], entry.shape, entry.dtype)
         return parts
+
+
+def _alike(values):
+    """Whether all are floating tensors of one shape and dtype: the usual case, found out quickly."""
+    first = values[0]
+    if not tensor.is_tensor(first) or first.dtype.char not in "fd":
+        return False
+    for value in values:
+        if not tensor.is_tensor(value) or value.shape != first.shape or value.dtype != first.dtype:
+            return False
+    return True
 
 
 def _in_shape(tensors, shape):

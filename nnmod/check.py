@@ -227,7 +227,8 @@ def indices(name, value, size, what="elements"):
     is_tensor(name, value, "np.int64")
     if value.dtype.char not in "ilq":
         raise TypeError(f"{name} must hold int32 or int64, got {value.dtype.name}; convert it with .astype(np.int64)")
-    if value.size and (value.min() < 0 or value.max() >= size):
+    # As unsigned numbers, negative ones are the largest of all: one pass finds both kinds.
+    if value.size and value.view(f"u{value.itemsize}").max() >= size:
         wrong = value[(value < 0) | (value >= size)].flat[0]
         raise IndexError(f"{name} holds {int(wrong)}, but {what} are 0..{size - 1} (nnmod counts from 0)")
 

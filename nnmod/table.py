@@ -367,7 +367,7 @@ class CriterionTable(Module):
     input   a table: what the criterion takes as input; as target
     output  (), the loss
 
-    gradInput is gradOutput, a tensor of shape () too, times the criterion's; Torch7 leaves
+    gradInput is gradOutput, a tensor of shape () as well, times the criterion's; Torch7 leaves
     gradOutput out of account.  The target has no gradient (None).  Source: Torch7's
     nn.CriterionTable.
 

@@ -135,7 +135,7 @@ def _to(dtype):
 
 def _change(value, function):
     """*value* with *function* applied to its float tensors; the others as copies."""
-    return nested.map(lambda x: function(x) if x.dtype.kind == "f" else x.copy(), value)
+    return nested.map(lambda x: np.asarray(function(x)) if x.dtype.kind == "f" else x.copy(), value)
 
 
 def _strided(value):
