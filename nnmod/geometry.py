@@ -1,4 +1,6 @@
 """Integers only: output sizes of windows, and batch-or-not."""
+import math
+
 from .errors import ShapeError
 
 
@@ -29,6 +31,15 @@ def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
             )
         out.append(count)
     return tuple(out)
+
+
+def around(shape, axis):
+    """*shape* as three sizes: what comes before dimension *axis*, that dimension, what comes after.
+
+    >>> around((2, 3, 4, 5), 2)
+    (6, 4, 5)
+    """
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
 
 
 def with_batch(tensor, ndim):

@@ -22,6 +22,8 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
+    #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
+    criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -56,7 +58,7 @@ class Stateful:
 
         The next forward gives the same result as before.
         """
-        for module in self.listModules():
+        for module in self._everything():
             for name in (*module._passBuffers, *module.bufferNames):
                 setattr(module, name, None)
         return self
@@ -71,10 +73,20 @@ class Stateful:
         return found
 
     def _castModules(self):
-        """The modules of the tree that type() converts: all, unless a class leaves some out."""
+        """The modules and criterions that type() converts: all, unless a class leaves some out."""
         found = [self]
+        for criterion in self.criterions:
+            found += criterion._castModules()
         for child in self.modules:
             found += child._castModules()
+        return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        found = self.listModules()
+        for module in found:
+            for criterion in module.criterions:
+                found += criterion.listModules()
         return found
 
     def _tensorNames(self):

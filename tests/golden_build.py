@@ -18,6 +18,23 @@ ONE_BASED = {
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),
     "CrossEntropyCriterion": (2,),
+    "DepthConcat": (0,),
+    "Parallel": (0, 1),
+    "SplitTable": (0,),
+    "SelectTable": (0,),
+    "NarrowTable": (0,),
+    "MixtureTable": (0,),
+    "Squeeze": (0,),
+    "Unsqueeze": (0,),
+    "Select": (0, 1),
+    "Narrow": (0, 1),
+    "Replicate": (1,),
+    "Index": (0,),
+    "Padding": (0, 4),
+    "Sum": (0,),
+    "Mean": (0,),
+    "Max": (0,),
+    "Min": (0,),
 }
 
 #: What a call after construction means as a keyword argument: (class or None for any, method) -> words.
@@ -35,6 +52,8 @@ SPECIAL = {
     # A padding of 0 is none in Torch; the norm's type is nil for 2.
     "LookupTable": lambda args, words: nnmod.LookupTable(
         *args[:2], *[p - 1 if p else None for p in args[2:3]], *args[3:4], *[t or 2 for t in args[4:]], **words),
+    "Transpose": lambda args, words: nnmod.Transpose(*[tuple(map(zero_based_dim, pair)) for pair in args], **words),
+    "Copy": lambda args, words: nnmod.Copy(*map(type_of, args[:2]), *args[2:]),
 }
 
 
@@ -45,6 +64,9 @@ def zero_based(target):
 
 #: Inputs that hold indices: name -> function that gives them dtype and origin (from 1 to 0).
 INPUTS = {
+    "Index": lambda input: [input[0], zero_based(input[1])],
+    "MaskedSelect": lambda input: [input[0], input[1].astype(bool)],
+    "OneHot": zero_based,
     "SparseLinear": lambda x: nested.map(_features_from_0, x),
     "IndexLinear": lambda x: [nested.map(lambda k: k.astype(np.int64) - 1, x[0]), x[1],
                               *[sizes.astype(np.int64) for sizes in x[2:]]],
@@ -138,3 +160,8 @@ def argument(value):
 def zero_based_dim(value):
     """A dimension or index counted from 0: 1 becomes 0, -1 (the last) stays -1."""
     return value - 1 if value > 0 else value
+
+
+def type_of(value):
+    """nnmod's name of a Torch type: torch.DoubleTensor is float64."""
+    return {"torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}[value]

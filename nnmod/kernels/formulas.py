@@ -158,6 +158,55 @@ def scale(x, factor):
     return factor * x
 
 
+def subtract(a, b):
+    return a - b
+
+
+def negative(x):
+    return -x
+
+
+def divide(a, b):
+    return a / b
+
+
+def divide_grad(a, b, dy):
+    """The gradients of a and of b."""
+    da = dy / b
+    return da, -(da / b) * a
+
+
+def larger_of_two(a, b):
+    """The larger one, and its number: 0 or 1.  Ties go to a; NaN is larger than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b > a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def smaller_of_two(a, b):
+    """The smaller one, and its number: 0 or 1.  Ties go to a; NaN is smaller than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b < a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def larger(best, where, x, number):
+    """best and where, or x and its number where x is larger."""
+    value, takes_x = larger_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def smaller(best, where, x, number):
+    """best and where, or x and its number where x is smaller."""
+    value, takes_x = smaller_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def pick(where, dy, number):
+    """dy where *where* is *number*, else 0."""
+    return select(where == number, dy, constant(0, dy))
+
+
 def add_scaled(x, y, factor):
     """y + factor x"""
     return y + factor * x
