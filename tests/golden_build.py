@@ -73,6 +73,12 @@ INPUTS = {
     "LookupTable": lambda x: x.astype(np.int64) - 1,
 }
 
+#: Targets that hold classes or other than numbers: name -> function of the recorded target.
+TARGETS = {
+    "ClassNLLCriterion": zero_based,
+    "CrossEntropyCriterion": zero_based,
+}
+
 #: Outputs that hold indices: name -> function of the recorded output.
 OUTPUTS = {
     "Kmeans": lambda y: y - 1,
@@ -89,12 +95,6 @@ GRADIENTS = {
     "WeightNorm": lambda case, params: [g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
 }
 
-#: Targets that hold classes or other than numbers: name -> function of the recorded target.
-TARGETS = {
-    "ClassNLLCriterion": zero_based,
-    "CrossEntropyCriterion": zero_based,
-}
-
 
 def _features_from_0(pairs):
     return pairs - np.array([1, 0], pairs.dtype)
@@ -103,7 +103,7 @@ def _features_from_0(pairs):
 def _of_keys(case, weight):
     """Torch keeps a gradient for each key that came; here is one for each feature."""
     keys = np.concatenate([np.ravel(k) for k in nested.leaves(case["input"][0])]).astype(np.int64)
-    offset = case["new"]["args"][3] if len(case["new"]["args"]) > 3 else 0
+    offset = (case["new"]["args"][3] if len(case["new"]["args"]) > 3 else None) or 0
     dense = np.zeros(weight.shape)
     np.add.at(dense, keys - 1 + offset, case["gradParams"][0])
     return dense
