@@ -63,10 +63,10 @@ from .indexing import Replicate as Replicate
 from .indexing import Select as Select
 from .kernels import getnumthreads as getnumthreads
 from .kernels import setnumthreads as setnumthreads
-from .linear import Bilinear as Bilinear
 from .layout import Convert as Convert
 from .layout import Copy as Copy
 from .layout import Transpose as Transpose
+from .linear import Bilinear as Bilinear
 from .linear import Linear as Linear
 from .linear import LinearNoBias as LinearNoBias
 from .linear import LinearWeightNorm as LinearWeightNorm
