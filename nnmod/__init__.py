@@ -129,6 +129,7 @@ from .local_normalization import SpatialSubtractiveNormalization as SpatialSubtr
 from .lookup import LookupTable as LookupTable
 from .lp_pooling import FeatureLPPooling as FeatureLPPooling
 from .lp_pooling import SpatialLPPooling as SpatialLPPooling
+from .maxout import Maxout as Maxout
 from .module import Module as Module
 from .node import Node as Node
 from .normalization import BatchNormalization as BatchNormalization

@@ -170,6 +170,16 @@ def _apart(shape):
     return lambda rng: [10 * rng.standard_normal(shape), 10 * rng.standard_normal(shape)]
 def _unpooled(pool, unpooling):
     return nnmod.Sequential(pool, unpooling(pool))
+_SPARSE = ("nan",)
+# Padding, frequencies and maxNorm make gradients that are not the derivative, on purpose.
+_LOOKUP = ("gradients_of",)
+# Torch7's 1e-7 in the denominators is more than the generic check forgives; test_distance.py has its own.
+_EUCLIDEAN = ("gradients_of",)
+# Its gradWeight is a step towards means, not a derivative; its gradInput is 0 whatever gradOutput is.
+_KMEANS = ("gradients_of", "nan")
+def _apart(shape):
+    """Two tensors some way from each other: PairwiseDistance's gradient has a guard against 0."""
+    return lambda rng: [10 * rng.standard_normal(shape), 10 * rng.standard_normal(shape)]
 
 
 CASES = [
@@ -195,6 +205,10 @@ CASES = [
     Case("Bilinear", lambda: nnmod.Bilinear(3, 4, 2), [(5, 3), (5, 4)]),
     Case("Bilinear-no_bias", lambda: nnmod.Bilinear(9, 2, 5, False), [(4, 9), (4, 2)]),
     Case("Bilinear-unbatched", lambda: nnmod.Bilinear(3, 4, 2), [(3,), (4,)]),
+    # maxout
+    Case("Maxout", lambda: nnmod.Maxout(5, 3, 2), (4, 5), single=True),
+    Case("Maxout-preprocess", lambda: nnmod.Maxout(5, 3, 4, nnmod.Tanh()), (4, 5), single=True),
+    Case("Maxout-one", lambda: nnmod.Maxout(5, 3, 1), (5,)),
     # broadcast
     Case("Add", lambda: nnmod.Add(5), (4, 5), single=True),
     Case("Add-scalar", lambda: nnmod.Add(5, True), (2, 3, 4), single=True),

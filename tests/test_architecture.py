@@ -22,7 +22,7 @@ ROOMS = {
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
     "dynamic_pooling", "lp_pooling", "resampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
-    "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing",
+    "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing", "maxout",
 }
 LAYERS = [
     {"kernels"},
@@ -44,6 +44,8 @@ ALLOWED_BETWEEN_ROOMS = {
     ("embedding_criterion", "criterion"), ("composite_criterion", "criterion"),
     # CReLU is a Sequential of a negation, a join and a ReLU.
     ("activation", "pointwise"), ("activation", "reshape"), ("activation", "table"),
+    # Maxout is a Sequential of a Linear, a View and a Max.
+    ("maxout", "linear"), ("maxout", "reduction"), ("maxout", "reshape"),
 }
 
 

@@ -449,6 +449,12 @@ TWINS = [
          lambda r: _bilinear(r, *r.integers(1, 12, 4).tolist(), bool(r.integers(2))),
          lambda F, m, x1, x2: F.bilinear(x1, x2, m.weight, m.bias),
          tuple(lambda r, s=s: _bilinear(r, *s) for s in ((8, 8, 8, 16), (32, 32, 32, 128), (64, 64, 128, 256)))),
+    Twin("Maxout",
+         lambda r: (nnmod.Maxout(a := _int(r, 1, 20), _int(r, 1, 9), _int(r, 1, 5)),
+                    r.standard_normal((_int(r, 1, 9), a))),
+         lambda F, m, x: F.linear(x, *map(F.torch.from_numpy, m.modules[0].parameters()[0])).view(
+             len(x), m.maxoutNumber, m.outputSize).max(1).values,
+         sized(lambda s: nnmod.Maxout(s[1], s[1], 4), (16, 64), (128, 256), (256, 512))),
     # broadcast
     Twin("Add", lambda r: (nnmod.Add(a := _int(r, 1, 20)), r.standard_normal((_int(r, 1, 9), a))),
          lambda F, m, x: x + m.bias,
