@@ -16,19 +16,26 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 #: The layers, lowest first.  A file imports from its own layer (unless it is a room) and below.
 ROOMS = {"table", "linear", "convolution", "pooling", "activation", "softmax", "normalization", "dropout",
-         "reshape", "criterion"}
+         "reshape", "criterion", "recurrent", "recurrence", "sequence", "sequencer", "bidirectional", "mask", "ctc"}
 LAYERS = [
     {"kernels"},
     {"errors", "nested"},
     {"tensor"},
     {"check", "geometry", "random", "init"},
     {"module"},
-    {"container"},
+    {"container", "steps"},
     ROOMS,
     {"optim", "training", "data", "testing", "serialization"},
 ]
 #: Composites: rooms that are made of another room.
-ALLOWED_BETWEEN_ROOMS = {("criterion", "softmax")}
+ALLOWED_BETWEEN_ROOMS = {
+    ("criterion", "softmax"),
+    ("recurrence", "activation"), ("recurrence", "table"),  # a Recurrent's transfer and merge
+    ("sequence", "recurrent"),  # a whole sequence becomes its step: SeqLSTM.toFastLSTM
+    ("sequencer", "recurrence"),  # any module becomes a step
+    ("bidirectional", "sequence"), ("bidirectional", "sequencer"), ("bidirectional", "table"),  # made of them
+    ("sequencer", "criterion"), ("mask", "criterion"), ("ctc", "criterion"),  # kinds of Criterion
+}
 
 
 def layer(name):
@@ -112,7 +119,7 @@ def public_classes():
             yield name, value
 
 
-BASES = {"Module", "Container", "Branching", "Criterion", "Elementwise"}
+BASES = {"Module", "Container", "Branching", "Criterion", "Elementwise", "AbstractRecurrent"}
 
 
 @pytest.mark.parametrize("name, cls", list(public_classes()), ids=lambda v: v if isinstance(v, str) else "")

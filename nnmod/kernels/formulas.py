@@ -150,6 +150,10 @@ def scale(x, factor):
     return factor * x
 
 
+def signed_add(x, addend, sign):
+    return sign * (x + addend)
+
+
 def add_scaled(x, y, factor):
     """y + factor x"""
     return y + factor * x
