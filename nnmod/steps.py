@@ -8,6 +8,7 @@ from .errors import ShapeError
 from .module import Module
 
 _add = kernels.elementwise(kernels.formulas.add)
+_UNLIMITED = 10**9
 
 
 class AbstractRecurrent(Module):
@@ -79,6 +80,9 @@ class AbstractRecurrent(Module):
 
     def stepAccumulate(self, frame, input, states, scale):
         """Add *scale* times the parameters' gradients of a step whose stepBackward has run."""
+
+    #: How many steps a module around this one will go back in the coming sequence, at most.
+    _limit = _UNLIMITED
 
     #: Whether stepBackward, given a scale, adds the parameters' gradients itself.
     accumulatesInBackward = False
@@ -173,7 +177,10 @@ class AbstractRecurrent(Module):
             self.forget()
         if line.count == 0:
             line.inner = self._innerSteps()
-            line.reach = self._reach()
+            line.reach = min(self._reach(), self._limit)
+            self._limit = _UNLIMITED
+            for child in line.inner:
+                child._limit = line.reach
         frame = line.next(line.reach if self.train else 1)
         frame.given = input
         frame.input, frame.dense = tensor.dense(input, frame.dense)
@@ -223,14 +230,14 @@ class AbstractRecurrent(Module):
         if index < 0:
             raise RuntimeError(f"backward has been called for all {line.count} steps of this sequence; "
                                "call forward, or rewind() to go through them again")
+        if not line.train and index < line.count - 1:
+            raise RuntimeError("this step is not kept: evaluation keeps the last step only; "
+                               "call training() before a sequence that is to have a backward")
         if index < line.count - line.reach:
             self.gradInput = self._nothing(input)
             line.stepped(None)
             return self.gradInput
         frame = line.frame(index)
-        if frame is None:
-            raise RuntimeError("this step is not kept: evaluation keeps the last step only; "
-                               "call training() before a sequence that is to have a backward")
         if not tensor.same_memory(input, frame.given) and not tensor.equal(input, frame.given):
             raise RuntimeError(f"backward goes through the steps in reverse order: step {index} had an input "
                                f"{tensor.describe(frame.given)} with other values than this one")
