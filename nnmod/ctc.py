@@ -41,7 +41,7 @@ class CTCCriterion(Criterion):
     0.287682
     """
 
-    bufferNames = ("_alpha", "_losses", "_beta", "_scales", "_labels", "_dense")
+    bufferNames = ("_alpha", "_losses", "_work", "_scales", "_dense", "_forwarded")
 
     def __init__(self, blank=0, sizeAverage=True, zeroInfinity=False):
         super().__init__()
@@ -55,7 +55,9 @@ class CTCCriterion(Criterion):
 
     def updateOutput(self, input, target):
         x, labels, steps, counts = self._checked(input, target)
+        self._forwarded = None
         losses = self._run(x, labels, steps, counts)
+        self._forwarded = input, target
         total = 0.0
         for loss, scale in zip(losses.tolist(), self._scales.tolist()):
             total += loss * scale if scale else 0.0
@@ -64,10 +66,11 @@ class CTCCriterion(Criterion):
 
     def updateGradInput(self, input, target):
         x, labels, steps, counts = self._checked(input, target)
-        losses = self._run(x, labels, steps, counts)
-        beta = self.resize("_beta", (x.shape[1], 2, self._alpha.shape[2]), like=x)
+        if self._forwarded is None or input is not self._forwarded[0] or target is not self._forwarded[1]:
+            self._forwarded = None
+            self._run(x, labels, steps, counts)
         gradInput = self.resize("gradInput", input.shape, like=x)
-        kernels.of(x).ctc_update_grad_input(x, labels, steps, counts, self._alpha, losses, beta,
+        kernels.of(x).ctc_update_grad_input(x, labels, steps, counts, self._alpha, self._losses, self._work,
                                             gradInput.reshape(x.shape), self._scales, self.blank)
         return gradInput
 
@@ -76,7 +79,8 @@ class CTCCriterion(Criterion):
         T, N, _ = x.shape
         alpha = self.resize("_alpha", (N, T, 2 * labels.shape[1] + 1), like=x)
         losses = self.resize("_losses", (N,), like=x)
-        kernels.of(x).ctc_update_output(x, labels, steps, counts, alpha, losses, self.blank)
+        work = self.resize("_work", (N, 4, alpha.shape[2]), like=x)
+        kernels.of(x).ctc_update_output(x, labels, steps, counts, alpha, losses, work, self.blank)
         scales = self.resize("_scales", (N,), like=x)
         if self.sizeAverage:
             np.maximum(counts, 1, out=scales, casting="unsafe")
@@ -106,8 +110,7 @@ class CTCCriterion(Criterion):
             labels, steps, counts = target
         labels = _integers("target", labels)
         steps = np.full(N, T) if steps is None else _lengths("steps", steps, N, T)
-        if labels.ndim == 1 and counts is not None and labels.shape != (N and labels.size // N,) or (
-                labels.ndim == 1 and input.ndim == 3):
+        if labels.ndim == 1 and input.ndim == 3:
             labels, counts = self._apart(labels, counts, N)
         else:
             labels = labels[None] if labels.ndim == 1 else labels

@@ -7,7 +7,7 @@ blank between two labels that differ.  All is in logarithms.
 import numpy as np
 
 
-def ctc_update_output(x, labels, steps, counts, alpha, losses, blank):
+def ctc_update_output(x, labels, steps, counts, alpha, losses, work, blank):
     """losses[n] <- minus the log of the summed probability of all paths of sample n.
 
     x       (T, N, C)            log-probabilities
@@ -17,6 +17,7 @@ def ctc_update_output(x, labels, steps, counts, alpha, losses, blank):
     alpha   (N, T, 2 S + 1)      [out] within the steps and states of each sample: log of
                                  the probability of all paths to a state, that step included
     losses  (N,)                 [out] inf where no path is possible
+    work    (N, 4, 2 S + 1)      [out] scratch
     blank   the class that stands for no label
     """
     with np.errstate(all="ignore"):
@@ -34,11 +35,11 @@ def ctc_update_output(x, labels, steps, counts, alpha, losses, blank):
             losses[n] = -np.logaddexp.reduce(a[T - 1, max(S - 2, 0):S])
 
 
-def ctc_update_grad_input(x, labels, steps, counts, alpha, losses, beta, dx, scales, blank):
+def ctc_update_grad_input(x, labels, steps, counts, alpha, losses, work, dx, scales, blank):
     """dx <- scales[n] times the gradient of losses[n]: minus the probability of each class at each step.
 
     x, labels, steps, counts, alpha, losses  of the forward pass
-    beta    (N, 2, 2 S + 1)  [out] scratch
+    work    (N, 4, 2 S + 1)  [out] scratch
     dx      (T, N, C)        [out] 0 beyond the steps of a sample
     scales  (N,)             a scale of 0 gives 0 even where the loss is inf
     """
