@@ -93,7 +93,8 @@ class SeqBRNN(Sequential):
     (5, 2, 8)
     """
 
-    def __init__(self, inputDim, hiddenDim, batchFirst=False, merge=None, forwardModule=None, backwardModule=None):
+    def __init__(self, inputDim, hiddenDim, batchFirst=False, merge=None,
+                 forwardModule=None, backwardModule=None):
         check.boolean(batchFirst=batchFirst)
         ahead = SeqLSTM(inputDim, hiddenDim, batchFirst) if forwardModule is None else forwardModule
         back = SeqLSTM(inputDim, hiddenDim, batchFirst) if backwardModule is None else backwardModule

@@ -102,7 +102,8 @@ class CTCCriterion(Criterion):
             raise ShapeError("an average over no samples has no value; use sizeAverage=False "
                              f"or skip the empty batch (input has shape {input.shape})")
         if self.blank >= C:
-            raise ShapeError(f"input must have the blank, class {self.blank}, among its classes, got {input.shape}")
+            raise ShapeError(f"input must have the blank, class {self.blank}, among its classes, "
+                             f"got {input.shape}")
         steps = counts = None
         labels = target
         if nested.is_table(target):
@@ -115,7 +116,8 @@ class CTCCriterion(Criterion):
         else:
             labels = labels[None] if labels.ndim == 1 else labels
             if labels.ndim != 2 or labels.shape[0] != N:
-                raise ShapeError(f"target must have labels of shape ({N}, S), a row for each sample, got {labels.shape}")
+                raise ShapeError(f"target must have labels of shape ({N}, S), a row for each sample, "
+                                 f"got {labels.shape}")
             S = labels.shape[1]
             counts = np.full(N, S) if counts is None else _lengths("counts", counts, N, S)
             labels = np.ascontiguousarray(labels, np.int64)
@@ -130,11 +132,12 @@ class CTCCriterion(Criterion):
     def _apart(self, labels, counts, N):
         """Labels of one sample after the other as padded rows."""
         if counts is None:
-            raise ShapeError(f"target must have labels of shape ({N}, S), a row for each sample, or say in counts "
-                             f"how many each has, got {labels.shape}")
+            raise ShapeError(f"target must have labels of shape ({N}, S), a row for each sample, or say in "
+                             f"counts how many each has, got {labels.shape}")
         counts = _lengths("counts", counts, N, labels.size)
         if counts.sum() != labels.size:
-            raise ShapeError(f"target must have {int(counts.sum())} labels, the sum of counts, got {labels.size}")
+            raise ShapeError(f"target must have {int(counts.sum())} labels, the sum of counts, "
+                             f"got {labels.size}")
         rows = np.zeros((N, int(counts.max(initial=0))), np.int64)
         rows[np.arange(rows.shape[1]) < counts[:, None]] = labels
         return rows, counts

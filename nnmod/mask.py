@@ -88,7 +88,8 @@ class MaskZero(Container):
             return [self._masked(b, v, name) for b, v in zip(old, value)]
         rows = self._mask.size
         if rows != 1 and (value.ndim == 0 or value.shape[0] != rows):
-            raise ShapeError(f"{name} must have {rows} rows, one for each row of the input, got {value.shape}")
+            raise ShapeError(f"{name} must have {rows} rows, one for each row of the input, "
+                             f"got {value.shape}")
         buffer = tensor.resize(None if isinstance(buffer, list) else buffer, value.shape, value.dtype)
         columns = value.size // max(rows, 1)
         kernels.of(value).mask_rows(value.reshape(rows, columns), self._mask, buffer.reshape(rows, columns))
@@ -149,7 +150,8 @@ class TrimZero(MaskZero):
             for leaf in nested.leaves(self._gradient):
                 tensor.fill(leaf, 0)
         gradient = self.call(0, method, self._trimmed, self._gradient, *scale)
-        self.gradInput = self._gradInput = None if gradient is None else self._spread(self._gradInput, gradient)
+        self._gradInput = None if gradient is None else self._spread(self._gradInput, gradient)
+        self.gradInput = self._gradInput
         return self.gradInput
 
     def _whole(self, value):
@@ -278,7 +280,8 @@ class MaskZeroCriterion(Criterion):
     nn.MaskZeroCriterion.
 
     >>> from nnmod import MSECriterion
-    >>> MaskZeroCriterion(MSECriterion(), 1).forward(np.array([[0.0, 0], [1, 2]]), np.array([[5.0, 5], [1, 1]]))
+    >>> x, t = np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[5.0, 5.0], [1.0, 1.0]])
+    >>> MaskZeroCriterion(MSECriterion(), 1).forward(x, t)
     0.5
     """
 
@@ -315,8 +318,8 @@ class MaskZeroCriterion(Criterion):
         first = next(nested.leaves(input))
         check.floating("input", first)
         if first.ndim != self.nInputDim + 1:
-            raise ShapeError(f"input must have {self.nInputDim + 1} dimensions, a batch and {self.nInputDim} more "
-                             f"(nInputDim={self.nInputDim}), got {first.shape}")
+            raise ShapeError(f"input must have {self.nInputDim + 1} dimensions, a batch and "
+                             f"{self.nInputDim} more (nInputDim={self.nInputDim}), got {first.shape}")
         self._mask = mask_of_zero_rows(tensor.dense(first)[0], self.nInputDim, self._mask)
         rows = np.flatnonzero(self._mask == 0)
         if not rows.size:
@@ -334,7 +337,8 @@ class MaskZeroCriterion(Criterion):
         if value.ndim == 0 or value.shape[0] != self._mask.size:
             raise ShapeError(f"{name} must have {self._mask.size} rows, one for each row of the input, "
                              f"got {value.shape}")
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, (rows.size, *value.shape[1:]), value.dtype)
+        shape = (rows.size, *value.shape[1:])
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value.dtype)
         return np.take(value, rows, axis=0, out=buffer, mode="clip")
 
     def _spread(self, buffer, like, gradient):

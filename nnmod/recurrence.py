@@ -157,8 +157,8 @@ class Recurrence(_Wrapped):
         first = next(nested.leaves(input))
         check.is_tensor("input", first)
         if first.ndim not in (self.nInputDim, self.nInputDim + 1):
-            raise ShapeError(f"input must have {self.nInputDim} dimensions, or {self.nInputDim + 1} with a batch "
-                             f"(nInputDim={self.nInputDim}), got {first.shape}")
+            raise ShapeError(f"input must have {self.nInputDim} dimensions, or {self.nInputDim + 1} with a "
+                             f"batch (nInputDim={self.nInputDim}), got {first.shape}")
         batch = first.shape[:1] if first.ndim > self.nInputDim else ()
         like = first if first.dtype.kind == "f" else np.empty(0, tensor.dtype_of(self._type))
 
@@ -353,12 +353,12 @@ class NormStabilizer(AbstractRecurrent):
         gradInput = frame.buffer("gradInput", input.shape, input)
         tensor.copy(gradOutput, gradInput)
         if self.train and input.shape[0]:
-            line, norms = self._line, frame.buffers["norms"]
+            K, line, norms = kernels.of(input), self._line, frame.buffers["norms"]
             factor = 2 * self.beta / (line.count * input.shape[0])
             index = line.toBack - 1
             for other in (line.frame(index - 1), line.frame(index + 1)):
                 if other is not None:
-                    kernels.of(input).add_norm_gradient(input, norms, other.buffers["norms"], gradInput, factor)
+                    K.add_norm_gradient(input, norms, other.buffers["norms"], gradInput, factor)
         return gradInput, []
 
     def updateLoss(self):
@@ -437,9 +437,9 @@ class SAdd(Module):
     def updateOutput(self, input):
         input = self.takeInput(input)
         check.floating("input", input)
-        kernels.of(input)
-        _signed_add(input, self.resize("output", input.shape, like=input), self.addend, -1 if self.negate else 1)
-        return self.output
+        output = self.resize("output", input.shape, like=input)
+        _signed_add(input, output, self.addend, -1 if self.negate else 1)
+        return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)

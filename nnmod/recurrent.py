@@ -86,16 +86,16 @@ class _LSTM(_Cell):
             d = frame.buffer(f"d{k}", (N, H), dy)
             tensor.fill(d, 0) if later[k] is None else tensor.copy(later[k].reshape(N, H), d)
             gradients.append(d)
-        buffers = frame.buffers
-        K.lstm_update_grad_input(buffers["gates"], buffers["cell"], self.weight, self.peephole, None, None, None,
-                                 dy, frame.buffer("dz", (1, N, 4 * H), dy), None, frame.buffer("dm", (N, H), dy),
-                                 *gradients, dx)
+        gates, cell = frame.buffers["gates"], frame.buffers["cell"]
+        dz, dm = frame.buffer("dz", (1, N, 4 * H), dy), frame.buffer("dm", (N, H), dy)
+        K.lstm_update_grad_input(gates, cell, self.weight, self.peephole, None, None, None,
+                                 dy, dz, None, dm, *gradients, dx)
         return gradients
 
     def _accumulate(self, K, frame, x, scale):
         b = frame.buffers
-        K.lstm_acc_grad_parameters(x, b["hidden"], b["cell"], None, b["dz"], None, self.gradWeight, self.gradBias,
-                                   self.gradPeephole, None, scale)
+        K.lstm_acc_grad_parameters(x, b["hidden"], b["cell"], None, b["dz"], None,
+                                   self.gradWeight, self.gradBias, self.gradPeephole, None, scale)
 
     def reset(self, stdv=None):
         """Draw weight from N(0, stdv), by default 1 / sqrt(rows); bias is 0, and 1 at the forget gate."""
@@ -341,7 +341,8 @@ class Mufuru(_Cell):
         b, s, D = frame.buffers, frame.state, self.inputSize
         N, H = s.shape
         dh = frame.sum("dh", dy.reshape(N, H), later[0])
-        dp, ds, dv = (frame.buffer(name, b[like].shape, dy) for name, like in (("dp", "p"), ("ds", "y"), ("dv", "v")))
+        dp = frame.buffer("dp", b["p"].shape, dy)
+        ds, dv = frame.buffer("ds", (N, H), dy), frame.buffer("dv", (N, H), dy)
         K.mufuru_update_grad_input(s, b["v"], self._codes, b["p"], dh, dp, ds, dv)
         flat = dp.reshape(N, b["p"].shape[1] * H)
         dq, dr = frame.buffer("dq", (N, H), dy), frame.buffer("dr", (N, H), dy)

@@ -58,8 +58,8 @@ class _Sequence(Module):
         if lengths is not None:
             lengths = np.array(lengths)
             if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
-                raise ValueError("lengths must be a tensor of shape (N,) of ints >= 0, one for each sequence, "
-                                 f"got {tensor.describe(lengths)}")
+                raise ValueError("lengths must be a tensor of shape (N,) of ints >= 0, one for each "
+                                 f"sequence, got {tensor.describe(lengths)}")
             lengths = lengths.astype(np.int64)
         self.lengths = lengths
         self.padding = padding
@@ -108,8 +108,8 @@ class _Sequence(Module):
             given, last = getattr(self, user), getattr(self, kept)
             size = self._sizeOf(states)
             if given is None and goesOn and last is not None and last.shape != (N, size):
-                raise ShapeError(f"the batch must have {last.shape[0]} sequences, as the last one had whose state "
-                                 f"is remembered, got {N}; call forget() to start anew")
+                raise ShapeError(f"the batch must have {last.shape[0]} sequences, as the last one had whose "
+                                 f"state is remembered, got {N}; call forget() to start anew")
             array = self.resize(states, (T + 1, N, size), like=like)
             self._setState(array[0], user, given, last if goesOn else None)
 
@@ -139,8 +139,8 @@ class _Sequence(Module):
         check.is_tensor(name, value)
         if value.ndim not in (2, 3) or value.shape[-1] != size:
             order = ("N", "T") if self.batchfirst else ("T", "N")
-            raise ShapeError(f"{name} must have shape {check.show((*order, size))} or {check.show(('T', size))}, "
-                             f"got {value.shape}")
+            raise ShapeError(f"{name} must have shape {check.show((*order, size))} or "
+                             f"{check.show(('T', size))}, got {value.shape}")
         if value.ndim == 2:
             x = value[:, None]
         else:
@@ -317,8 +317,8 @@ class SeqLSTM(_Sequence):
         dz = self.resize("_dz", (T, N, 4 * self.hiddensize), like=dy)
         dm = self.resize("_dm", (N, self.hiddensize), like=dy)
         dr = None if self.weightO is None else self.resize("_dr", (T, N, R), like=dy)
-        K.lstm_update_grad_input(self._gates, self._cell, self.weight, None, self.weightO, self._first, self._last,
-                                 dy, dz, dr, dm, self._dh, self._dc, dx)
+        K.lstm_update_grad_input(self._gates, self._cell, self.weight, None, self.weightO,
+                                 self._first, self._last, dy, dz, dr, dm, self._dh, self._dc, dx)
         self.userGradPrevCell = self._dc
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
@@ -439,11 +439,12 @@ class SeqGRU(_Sequence):
         """A GRU, the same cell a step at a time, with copies of the parameters and their gradients."""
         H = self.outputsize
         step = GRU(self.inputsize, H).type(self._type)
-        for name, gates, candidate in (("weight", "weightGates", "weight"), ("bias", "biasGates", "bias")):
-            for prefix in ("", "grad"):
-                own, a, k = (prefix + (n[0].upper() + n[1:] if prefix else n) for n in (name, gates, candidate))
-                tensor.copy(getattr(self, own)[..., :2 * H], getattr(step, a))
-                tensor.copy(getattr(self, own)[..., 2 * H:], getattr(step, k))
+        for source, gates, candidate in ((self.weight, step.weightGates, step.weight),
+                                         (self.bias, step.biasGates, step.bias),
+                                         (self.gradWeight, step.gradWeightGates, step.gradWeight),
+                                         (self.gradBias, step.gradBiasGates, step.gradBias)):
+            tensor.copy(source[..., :2 * H], gates)
+            tensor.copy(source[..., 2 * H:], candidate)
         return step
 
     def _sizeOf(self, states):
@@ -462,8 +463,8 @@ class SeqGRU(_Sequence):
         # Products want dense operands: the columns of the gates and of the candidate apart.
         tensor.copy(self.weight[:, :2 * H], self.resize("_wa", (D + H, 2 * H), like=x))
         tensor.copy(self.weight[:, 2 * H:], self.resize("_wc", (D + H, H), like=x))
-        K.gru_update_output(x, self._wa, self.bias[:2 * H], self._wc, self.bias[2 * H:], self._first, self._last,
-                            a, k, q, self._hidden, y)
+        K.gru_update_output(x, self._wa, self.bias[:2 * H], self._wc, self.bias[2 * H:],
+                            self._first, self._last, a, k, q, self._hidden, y)
 
     def _runBackward(self, K, dy, dx):
         T, N, H = dy.shape

@@ -37,7 +37,8 @@ class _Driver(Container):
 
     def _checkChildren(self, children):
         if len(children) > 1 or not all(isinstance(child, AbstractRecurrent) for child in children):
-            raise ValueError(f"{type(self).__name__} drives one step module; put others in a Recursor(Sequential(...))")
+            raise ValueError(f"{type(self).__name__} drives one step module; put others in a "
+                             "Recursor(Sequential(...))")
 
     def remember(self, remember="both"):
         """When to go on from the state that the last forward ended with; returns self.
@@ -115,7 +116,8 @@ class Sequencer(_Driver):
     def _eachStep(self, method, input, gradOutput, *scale):
         """Call *method* of the step module for every step, last first; the results, first first."""
         steps, gradients = as_steps(input), as_steps(gradOutput)
-        return [self.call(0, method, steps[t], gradients[t], *scale) for t in reversed(range(len(steps)))][::-1]
+        results = [self.call(0, method, steps[t], gradients[t], *scale) for t in reversed(range(len(steps)))]
+        return results[::-1]
 
     def _collect(self, gradients, stacked):
         """The steps' gradients as one tensor or table; None where the input has none."""
@@ -237,7 +239,8 @@ class SequencerCriterion(Criterion):
     def updateOutput(self, input, target):
         pairs, norm = self._pairs(input, target)
         # A criterion may keep something for its backward, so each step has one of its own.
-        losses = [criterion.forward(x, t) for criterion, (x, t) in zip(self._stepCriterions(len(pairs)), pairs)]
+        criterions = self._stepCriterions(len(pairs))
+        losses = [criterion.forward(x, t) for criterion, (x, t) in zip(criterions, pairs)]
         self.output = sum(losses, 0.0) * norm
         return self.output
 
@@ -264,7 +267,8 @@ class SequencerCriterion(Criterion):
     def _targets(self, target, count):
         targets = as_steps(target, "target")
         if len(targets) != count:
-            raise ShapeError(f"target must have {count} entries, one for each step of the input, got {len(targets)}")
+            raise ShapeError(f"target must have {count} entries, one for each step of the input, "
+                             f"got {len(targets)}")
         return targets
 
     def _stepCriterions(self, count):
@@ -311,7 +315,9 @@ def as_steps(sequence, name="input"):
     if sequence.ndim == 0:
         raise ShapeError(f"{name} must be a table or a tensor whose first dimension is time, got shape ()")
     # Of a vector the steps are tensors without dimensions; list() would make numbers of them.
-    return list(sequence) if sequence.ndim > 1 else [sequence[t:t + 1].reshape(()) for t in range(sequence.size)]
+    if sequence.ndim > 1:
+        return list(sequence)
+    return [sequence[t:t + 1].reshape(()) for t in range(sequence.size)]
 
 
 def room_for(buffer, step, count, stacked):

@@ -287,7 +287,7 @@ class AbstractRecurrent(Module):
 
     def _maskForward(self, frame):
         leaf = next(nested.leaves(frame.input))
-        mask = frame.mask = mask_of_zero_rows(leaf, self.maskzero, frame.mask)
+        frame.mask = mask_of_zero_rows(leaf, self.maskzero, frame.mask)
         output, states = frame.output, frame.after
         frame.after = [self._masked(frame, f"masked{i}", state) for i, state in enumerate(states)]
         same = bool(states) and states[0] is output
@@ -297,7 +297,10 @@ class AbstractRecurrent(Module):
     def _masked(frame, name, value):
         """*value* with 0 in the rows that are padding, in buffers of *frame*."""
         mask = frame.mask
-        return frame.map(name, value, lambda x, y: kernels.of(x).mask_rows(_rows(x, mask), mask, _rows(y, mask)))
+
+        def run(x, y):
+            kernels.of(x).mask_rows(_rows(x, mask), mask, _rows(y, mask))
+        return frame.map(name, value, run)
 
 
 def steps_of(module):
@@ -312,8 +315,8 @@ def steps_of(module):
 def mask_of_zero_rows(x, nInputDim, buffer):
     """(N,) uint8: 1 for each row of *x* that is all 0; x has a batch, or is one row."""
     if x.ndim not in (nInputDim, nInputDim + 1):
-        raise ShapeError(f"the first tensor of the input must have {nInputDim} dimensions, or {nInputDim + 1} "
-                         f"with a batch, got {x.shape}")
+        raise ShapeError(f"the first tensor of the input must have {nInputDim} dimensions, or "
+                         f"{nInputDim + 1} with a batch, got {x.shape}")
     rows = x.shape[0] if x.ndim == nInputDim + 1 else 1
     mask = tensor.resize(buffer, (rows,), np.dtype(np.uint8))
     kernels.of(x).zero_row_mask(x.reshape(rows, -1 if rows else 0), mask)
@@ -322,7 +325,8 @@ def mask_of_zero_rows(x, nInputDim, buffer):
 
 def _rows(x, mask):
     if x.size % max(mask.size, 1) or (x.ndim and mask.size != 1 and x.shape[0] != mask.size):
-        raise ShapeError(f"a tensor of {mask.size} rows is needed, one for each row of the input, got {x.shape}")
+        raise ShapeError(f"a tensor of {mask.size} rows is needed, one for each row of the input, "
+                         f"got {x.shape}")
     return x.reshape(mask.size, x.size // max(mask.size, 1))
 
 
