@@ -85,6 +85,14 @@ def floating(name, value):
         )
 
 
+def integers(name, value):
+    """Check that *value* is a tensor of int32 or int64."""
+    is_tensor(name, value, "np.int64")
+    if value.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
+        raise TypeError(f"{name} must be int32 or int64, got {value.dtype.name}; "
+                        "convert it with .astype(np.int64)")
+
+
 def type_is(name, value, type_name):
     """Check that the dtype of *value* is the one that a module of *type_name* works in."""
     if value.dtype != tensor.dtype_of(type_name):
@@ -149,6 +157,13 @@ def not_negative(**sizes):
             raise ValueError(f"{name} must be an int >= 0, got {value!r}")
 
 
+def integer(**values):
+    """Check that every keyword is an int."""
+    for name, value in values.items():
+        if not is_int(value):
+            raise ValueError(f"{name} must be an int, got {value!r}")
+
+
 def number(low=None, high=None, **values):
     """Check that every keyword is a number, within [low, high] where given."""
     for name, value in values.items():
@@ -183,10 +198,11 @@ def dimension(name, dim, ndim):
     raise ShapeError(f"{name} {dim} does not exist in a tensor of {ndim} dimensions (counted from 0)")
 
 
-def class_targets(target, count, n_classes, ignore=None):
-    """Check integer class targets and return them as an integer tensor of shape (count,).
+def class_targets(target, shape, n_classes, ignore=None, low=0):
+    """Check integer class targets and return them as an integer tensor of *shape*.
 
-    Raises IndexError for a class outside 0 .. n_classes-1 (except *ignore*).
+    *shape* is a tuple, or the number of rows.  Raises IndexError for a class outside
+    *low* .. n_classes-1 (except *ignore*).
     """
     if is_int(target):
         target = np.asarray([target], np.int64)
@@ -195,17 +211,21 @@ def class_targets(target, count, n_classes, ignore=None):
         target = target[None]
     if target.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
         raise TypeError(f"target must hold class numbers of int32 or int64, got {target.dtype.name}")
-    if target.shape != (count,):
-        raise ShapeError(f"target must have shape ({count},), one class for each row, got {target.shape}")
-    if count and (target.min() < 0 or target.max() >= n_classes):
-        wrong = (target < 0) | (target >= n_classes)
+    if is_int(shape):
+        if target.shape != (shape,):
+            raise ShapeError(f"target must have shape ({shape},), one class for each row, got {target.shape}")
+    elif target.shape != shape:
+        raise ShapeError(f"target must have shape {show(shape)}, got {target.shape}")
+    if target.size and (target.min() < low or target.max() >= n_classes):
+        wrong = (target < low) | (target >= n_classes)
         if ignore is not None:
             wrong &= target != ignore
         if not wrong.any():
             return target
-        index = int(wrong.argmax())
+        index = np.unravel_index(wrong.argmax(), wrong.shape)
+        place = ", ".join(map(str, index))
         raise IndexError(
-            f"target[{index}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
+            f"target[{place}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
             "(nnmod counts from 0; Torch7 files are converted on load)"
         )
     return target

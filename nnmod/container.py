@@ -144,11 +144,15 @@ class Container(Module):
         if method == "forward":
             for child in self.modules[:index]:
                 child.takeBack()
-        step = f"{type(self).__name__}[{index}]"
+        step = self._stepTo(index)
         if not errors.has_location(error):
             name = type(module).__name__ if module.modules else repr(module)
             step += f" > {name}.{method}, given {tensor.describe(input)}"
         errors.add_location(error, step)
+
+    def _stepTo(self, index):
+        """How a path in an error names the way to ``modules[index]``."""
+        return f"{type(self).__name__}[{index}]"
 
     def call(self, index, method, *args):
         """``modules[index].method(*args)``; an error on the way learns where it happened."""

@@ -1,10 +1,12 @@
-"""Noise for training: Dropout."""
+"""Noise for training: Dropout, SpatialDropout, VolumetricDropout, WhiteNoise."""
 from . import check, kernels, random, tensor
 from .kernels import formulas
 from .module import Module
 
 _multiply = kernels.elementwise(formulas.multiply)
 _scale = kernels.elementwise(formulas.scale)
+_add = kernels.elementwise(formulas.add)
+_add_constant = kernels.elementwise(formulas.add_constant)
 
 
 class Dropout(Module):
@@ -89,3 +91,142 @@ class Dropout(Module):
         flags += ["v1"] * self.v1 + ["in place"] * self.inplace
         flags += ["stochastic inference"] * self.stochasticInference
         return ", ".join(flags)
+
+
+class SpatialDropout(Module):
+    """Drop whole channels with probability *p* in training: one random number for each plane.
+
+    In training ``y = x * noise`` with noise 0 or 1; in evaluation ``y = (1 - p) * x``.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping, 0 <= p < 1.
+    stochasticInference : bool
+        Drop in evaluation too.
+
+    Shapes
+    ------
+    input   (N, C, H, W) or (C, H, W)
+    output  the same as input
+
+    Unlike Dropout it scales in evaluation.  Source: Torch7's nn.SpatialDropout (Tompson et
+    al., 2015), whose backward raises in evaluation; here it is the derivative.
+    """
+
+    paramNames = ()
+    bufferNames = ("noise", "_noisy")
+    backwardNeeds = frozenset()
+    _positions = ("H", "W")
+
+    def __init__(self, p=0.5, stochasticInference=False):
+        super().__init__()
+        check.number(p=p)
+        if not 0 <= p < 1:
+            raise ValueError(f"p must be within 0 <= p < 1, got {p}")
+        check.boolean(stochasticInference=stochasticInference)
+        self.p = p
+        self.stochasticInference = stochasticInference
+        self.noise = self._noisy = None
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        check.floating("input", input)
+        x = check.batched("input", input, "N", "C", *self._positions)
+        K = kernels.of(input)
+        self.resize("output", input.shape, like=input)
+        # What backward must know: whether the last forward drew noise.
+        self._noisy = self.train or self.stochasticInference
+        if self._noisy:
+            noise = self.resize("noise", x.shape[:2], like=input)
+            K.dropout_mask(noise, *random.take(noise.size), self.p, 1.0)
+        self._apply(K, input, self.output)
+        return self.output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        self.resize("gradInput", input.shape, like=input)
+        self._apply(kernels.of(gradOutput), gradOutput, self.gradInput)
+        return self.gradInput
+
+    def _apply(self, K, source, target):
+        if self._noisy:
+            rows = self.noise.size, source.size // max(1, self.noise.size)
+            K.scale_rows(source.reshape(rows), self.noise.reshape(-1), target.reshape(rows))
+        else:
+            _scale(source, target, 1 - self.p)
+
+    def describe(self):
+        return f"{self.p:g}" + ", stochastic inference" * self.stochasticInference
+
+
+class VolumetricDropout(SpatialDropout):
+    """Drop whole channels of volumes with probability *p* in training.
+
+    Parameters
+    ----------
+    p, stochasticInference
+        As in SpatialDropout.
+
+    Shapes
+    ------
+    input   (N, C, T, H, W) or (C, T, H, W)
+    output  the same as input
+
+    Source: Torch7's nn.VolumetricDropout.
+    """
+
+    _positions = ("T", "H", "W")
+
+
+class WhiteNoise(Module):
+    """Add normal noise in training, and its mean in evaluation.
+
+    Parameters
+    ----------
+    mean : float
+        Of the noise.
+    std : float
+        Its standard deviation, >= 0.
+
+    Shapes
+    ------
+    input   any
+    output  the same as input
+
+    Source: Torch7's nn.WhiteNoise, whose backward raises in evaluation; here it is the
+    identity.
+    """
+
+    paramNames = ()
+    bufferNames = ("noise",)
+    backwardNeeds = frozenset()
+
+    def __init__(self, mean=0.0, std=0.1):
+        super().__init__()
+        check.number(mean=mean)
+        check.number(low=0, std=std)
+        self.mean = mean
+        self.std = std
+        self.noise = None
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        check.floating("input", input)
+        K = kernels.of(input)
+        output = self.resize("output", input.shape, like=input)
+        if self.train:
+            noise = self.resize("noise", input.shape, like=input)
+            K.normal_noise(noise, *random.take(noise.size), self.mean, self.std)
+            _add(input, noise, output)
+        else:
+            _add_constant(input, output, self.mean)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        tensor.copy(gradOutput, self.resize("gradInput", input.shape, like=input))
+        return self.gradInput
+
+    def describe(self):
+        return f"{self.mean:g}, {self.std:g}"

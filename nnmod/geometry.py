@@ -34,3 +34,17 @@ def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
 def with_batch(tensor, ndim):
     """*tensor* as a view of *ndim* dimensions: a batch of one goes in front where it has one fewer."""
     return tensor if tensor.ndim == ndim else tensor[None]
+
+
+def rows(shape, dim):
+    """(N, C, S): how many elements lie before, along and behind dimension *dim*.
+
+    >>> rows((2, 3, 4, 5), 1)
+    (2, 3, 20)
+    """
+    N = S = 1
+    for n in shape[:dim]:
+        N *= n
+    for n in shape[dim + 1:]:
+        S *= n
+    return N, shape[dim], S

@@ -9,7 +9,7 @@ from . import check, init, kernels, nested, tensor
 from .container import Container
 from .criterion import Criterion
 from .errors import ShapeError
-from .module import Module
+from .lookup import LookupTable
 from .steps import mask_of_zero_rows
 
 
@@ -189,8 +189,8 @@ class TrimZero(MaskZero):
         return buffer
 
 
-class LookupTableMaskZero(Module):
-    """A table of vectors for the indices 1 .. nIndex; index 0 stands for padding and gives zeros.
+class LookupTableMaskZero(LookupTable):
+    """A LookupTable for the indices 1 .. nIndex; index 0 stands for padding and gives zeros.
 
     Parameters
     ----------
@@ -203,61 +203,33 @@ class LookupTableMaskZero(Module):
     ------
     input   any, int32 or int64, within 0 .. nIndex
     output  the shape of input with nOutput behind it
-    weight  (nIndex + 1, nOutput): row i for index i, row 0 is not used; gradWeight the same
+    weight  (nIndex + 1, nOutput): row i for index i, gradWeight the same
 
-    The words of an old script keep their numbers: rnn's count from 1 here as well.
-    gradInput is None.  Raises IndexError for an index that is not there.  Source:
+    forward sets row 0 to 0, and it gets no gradient.  The words of an old script keep
+    their numbers: they count from 1 in Torch7's rnn as well.  Source:
     Element-Research's rnn, nn.LookupTableMaskZero.
 
     >>> LookupTableMaskZero(5, 2).forward(np.array([0, 3]))[0]
     array([0., 0.], dtype=float32)
     """
 
-    paramNames = ("weight",)
-    backwardNeeds = frozenset({"input"})
-    accReadsGradInput = False
-
     def __init__(self, nIndex, nOutput):
-        super().__init__()
-        check.positive(nIndex=nIndex, nOutput=nOutput)
-        self.nIndex = nIndex
-        self.nOutput = nOutput
-        self.weight = tensor.empty((nIndex + 1, nOutput), np.float32)
-        self.gradWeight = tensor.zeros(self.weight.shape, np.float32)
-        self.reset()
+        check.positive(nIndex=nIndex)
+        super().__init__(nIndex + 1, nOutput, paddingValue=0)
 
     def reset(self, stdv=None):
-        """Draw the vectors from N(0, stdv), by default 1; row 0 is 0."""
-        init.normal(self.weight, 1 if stdv is None else stdv)
+        """As LookupTable; row 0 is 0."""
+        super().reset(stdv)
         init.constant(self.weight[0], 0)
         return self
 
     def updateOutput(self, input):
-        input = self.takeInput(input)
-        check.is_tensor("input", input, "np.int64")
-        if input.dtype.char not in "ilq":
-            raise TypeError(f"input must hold indices of int32 or int64, got {input.dtype.name}")
-        if input.size and (input.min() < 0 or input.max() > self.nIndex):
-            wrong = int(input[(input < 0) | (input > self.nIndex)].flat[0])
-            raise IndexError(f"input has index {wrong}, but indices are 0 (padding) and 1..{self.nIndex}")
-        check.parameters(self, weight=(self.nIndex + 1, self.nOutput))
-        y = self.resize("output", (*input.shape, self.nOutput), like=self.weight)
-        kernels.of(self.weight).masked_lookup_update_output(
-            self.weight, input.reshape(-1), y.reshape(input.size, self.nOutput))
-        return y
-
-    def updateGradInput(self, input, gradOutput):
-        self.takeGradOutput(input, gradOutput)
-        self.gradInput = None
-        return None
-
-    def accGradParameters(self, input, gradOutput, scale=1.0):
-        input, gradOutput = self.takeGradOutput(input, gradOutput)
-        kernels.of(gradOutput, self.gradWeight).masked_lookup_acc_grad_parameters(
-            input.reshape(-1), gradOutput.reshape(input.size, self.nOutput), self.gradWeight, scale)
+        # Scripts draw all parameters at once, this row too, and forward has to undo that.
+        tensor.fill(self.weight[0], 0)
+        return super().updateOutput(input)
 
     def describe(self):
-        return f"{self.nIndex} -> {self.nOutput}"
+        return f"{self.nIndex - 1} x {self.nOutput}"
 
 
 class MaskZeroCriterion(Criterion):

@@ -1,4 +1,10 @@
-"""Normalisation over the batch: BatchNormalization, SpatialBatchNormalization."""
+"""Normalisation over the batch, or of each row.
+
+BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization,
+LayerNormalization, Normalize.
+"""
+import math
+
 from . import check, geometry, init, kernels, random, tensor
 from .errors import ShapeError
 from .module import Module
@@ -177,3 +183,181 @@ class SpatialBatchNormalization(_BatchNormalization):
     """
 
     _positions = ("H", "W")
+
+
+class VolumetricBatchNormalization(_BatchNormalization):
+    """``y = (x - mean) / sqrt(var + eps) * weight + bias``, each channel over batch and volume.
+
+    Parameters
+    ----------
+    nOutput : int or None
+        Channels of the input; None takes it from the first input.
+    eps, momentum, affine
+        As in BatchNormalization.
+
+    Shapes
+    ------
+    input         (N, nOutput, T, H, W) or (nOutput, T, H, W)
+    output        the same as input
+    weight, bias  (nOutput,), gradWeight and gradBias the same
+    running_mean, running_var  (nOutput,)
+
+    Variances, modes and a channel with a single value are as in BatchNormalization.
+    Raises ShapeError for another number of channels.  Source: Torch7's
+    nn.VolumetricBatchNormalization.
+    """
+
+    _positions = ("T", "H", "W")
+
+
+class LayerNormalization(Module):
+    """``y = sqrt(F) (x - mean) / sqrt(sum((x - mean)**2) + eps) * weight + bias``, row by row.
+
+    Parameters
+    ----------
+    nOutput : int
+        Features of a row, F.
+    bias : float or None
+        What every element of bias starts from; None draws it like weight.
+    eps : float
+        Added to the sum of squares (not to their mean).
+    affine : bool
+        False leaves weight and bias out: both and their gradients are then None.
+
+    Shapes
+    ------
+    input         (..., nOutput)
+    output        the same as input
+    weight, bias  (nOutput,), gradWeight and gradBias the same
+
+    Raises ShapeError for another number of features.  Source: Torch7's
+    nn.LayerNormalization (Ba, Kiros and Hinton, 2016).
+    """
+
+    bufferNames = ("_mean", "_factor")
+    backwardNeeds = frozenset({"input"})
+    accReadsGradInput = False
+
+    def __init__(self, nOutput, bias=None, eps=1e-10, affine=True):
+        super().__init__()
+        check.positive(nOutput=nOutput)
+        check.number(low=0, eps=eps)
+        if bias is not None:
+            check.number(bias=bias)
+        check.boolean(affine=affine)
+        self.nOutput = nOutput
+        self.eps = eps
+        self.affine = bool(affine)
+        self.initialBias = bias
+        self.weight = self.bias = self.gradWeight = self.gradBias = None
+        self._mean = self._factor = None
+        if affine:
+            dtype, shape = tensor.dtype_of(self._type), (nOutput,)
+            self.weight = tensor.empty(shape, dtype)
+            self.bias = tensor.empty(shape, dtype)
+            self.gradWeight = tensor.zeros(shape, dtype)
+            self.gradBias = tensor.zeros(shape, dtype)
+            self.reset()
+
+    def reset(self, stdv=None):
+        """Draw weight, and bias unless its start was given, from U(-r, r), r = 1 / sqrt(nOutput)."""
+        bound = 1 / math.sqrt(self.nOutput) if stdv is None else stdv * math.sqrt(3)
+        if self.affine:
+            random.uniform(self.weight, -bound, bound)
+            if self.initialBias is None:
+                random.uniform(self.bias, -bound, bound)
+            else:
+                init.constant(self.bias, self.initialBias)
+        return self
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        x = self._rows(input)
+        check.parameters(self, weight=(self.nOutput,), bias=(self.nOutput,))
+        K = kernels.of(input, self.weight, self.bias)
+        output = self.resize("output", input.shape, like=input)
+        mean = self.resize("_mean", x.shape[:1], like=input)
+        factor = self.resize("_factor", x.shape[:1], like=input)
+        K.layer_norm_update_output(x, self.weight, self.bias, output.reshape(x.shape), mean, factor, self.eps)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        K = kernels.of(input, gradOutput, self.weight)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        x = self._rows(input)
+        K.layer_norm_update_grad_input(x, gradOutput.reshape(x.shape), self.weight, self._mean, self._factor,
+                                       gradInput.reshape(x.shape))
+        return gradInput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        if self.affine:
+            K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
+            x = self._rows(input)
+            K.layer_norm_acc_grad_parameters(x, gradOutput.reshape(x.shape), self._mean, self._factor,
+                                             self.gradWeight, self.gradBias, scale)
+
+    def _rows(self, input):
+        """*input* as (N, nOutput): a view."""
+        check.floating("input", input)
+        if input.ndim == 0 or input.shape[-1] != self.nOutput:
+            raise ShapeError(f"input must have shape (..., {self.nOutput}), got {input.shape}")
+        return input.reshape(input.size // self.nOutput, self.nOutput)
+
+    def describe(self):
+        return f"{self.nOutput}" + (f", eps {self.eps:g}" if self.eps != 1e-10 else "") + (
+            "" if self.affine else ", not affine")
+
+
+class Normalize(Module):
+    """``y = x / (sum(|x|**p) + eps)**(1 / p)``, row by row; for infinite p, ``x / (max(|x|) + eps)``.
+
+    Parameters
+    ----------
+    p : float
+        Which norm, > 0; math.inf is the largest absolute value.
+    eps : float
+        Keeps a row of zeros finite.
+
+    Shapes
+    ------
+    input   (N, F) or (F,)
+    output  the same as input
+
+    Source: Torch7's nn.Normalize.
+    """
+
+    paramNames = ()
+    bufferNames = ("norm",)
+    backwardNeeds = frozenset({"input"})
+
+    def __init__(self, p, eps=1e-10):
+        super().__init__()
+        check.number(p=p)
+        if p <= 0:
+            raise ValueError(f"p must be > 0, got {p}")
+        check.number(low=0, eps=eps)
+        self.p = p
+        self.eps = eps
+        self.norm = None
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        x = check.batched("input", input, "N", "F")
+        K = kernels.of(input)
+        output = self.resize("output", input.shape, like=input)
+        norm = self.resize("norm", x.shape[:1], like=input)
+        K.normalize_update_output(x, geometry.with_batch(output, 2), norm, self.p, self.eps)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        K = kernels.of(input, gradOutput)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        K.normalize_update_grad_input(*(geometry.with_batch(t, 2) for t in (input, gradOutput)), self.norm,
+                                      geometry.with_batch(gradInput, 2), self.p)
+        return gradInput
+
+    def describe(self):
+        return f"{self.p:g}" + (f", eps {self.eps:g}" if self.eps != 1e-10 else "")

@@ -1,11 +1,12 @@
 """Recurrent modules made of any modules: Recursor, Recurrence, Recurrent; NormStabilizer, CopyGrad, SAdd."""
 import numpy as np
 
-from . import check, init, kernels, nested, tensor
-from .activation import Sigmoid
+from . import check, kernels, nested, tensor
+from .broadcast import Add, CAdd
 from .container import Container
 from .errors import ShapeError
 from .module import Module
+from .sigmoid import Sigmoid
 from .steps import AbstractRecurrent, Twin
 from .table import CAddTable
 
@@ -50,6 +51,8 @@ class _Wrapped(AbstractRecurrent, Container):
         if method != "forward":
             for step in self._line.inner:
                 step.showOutput(method == "accGradParameters")
+            if frame.twin is not None and index in frame.twin:
+                frame.twin[index].followRate()
         try:
             return getattr(frame.used[index], method)(*args)
         except Exception as error:
@@ -192,7 +195,7 @@ class Recurrent(_Wrapped):
     ----------
     start : int, tuple or Module
         What stands between input and transfer in the first step; a size (the shape of
-        an output without the batch) makes a learned bias of that size.
+        an output without the batch) makes a learned bias of that size, an Add or CAdd.
     input : Module
         From the input of a step to the size of an output.
     feedback : Module
@@ -218,7 +221,8 @@ class Recurrent(_Wrapped):
 
     def __init__(self, start, input, feedback, transfer=None, rho=9999, merge=None):
         if not isinstance(start, Module):
-            start = _Bias(_sizes(start))
+            size = _sizes(start)
+            start = Add(*size) if len(size) == 1 else CAdd(*size)
         super().__init__(rho, start, input, feedback, Sigmoid() if transfer is None else transfer,
                          CAddTable() if merge is None else merge)
 
@@ -265,48 +269,6 @@ class Recurrent(_Wrapped):
 
     def _childrenOfInput(self):
         return self.modules[self._INPUT:self._INPUT + 1]
-
-
-class _Bias(Module):
-    """A learned bias of the shape of a row: where a Recurrent starts."""
-
-    paramNames = ("bias",)
-    bufferNames = ("_rows",)
-    accReadsGradInput = False
-
-    def __init__(self, size):
-        super().__init__()
-        self.bias = tensor.empty(size, np.float32)
-        self.gradBias = tensor.zeros(size, np.float32)
-        self._rows = None
-        self.reset()
-
-    def reset(self, stdv=None):
-        init.uniform(self.bias, 1 / self.bias.size ** 0.5 if stdv is None else stdv * 3 ** 0.5)
-        return self
-
-    def updateOutput(self, input):
-        input = self.takeInput(input)
-        x = check.batched("input", input, "N", *self.bias.shape)
-        kernels.of(input, self.bias)
-        rows = self.resize("_rows", x.shape, like=input)
-        rows[...] = self.bias
-        _add(x, rows, self.resize("output", input.shape, like=input).reshape(x.shape))
-        return self.output
-
-    def updateGradInput(self, input, gradOutput):
-        input, gradOutput = self.takeGradOutput(input, gradOutput)
-        tensor.copy(gradOutput, self.resize("gradInput", input.shape, like=input))
-        return self.gradInput
-
-    def accGradParameters(self, input, gradOutput, scale=1.0):
-        input, gradOutput = self.takeGradOutput(input, gradOutput)
-        rows = gradOutput.size // self.bias.size
-        kernels.of(gradOutput, self.gradBias).sum_rows(gradOutput.reshape(rows, self.bias.size),
-                                                       self.gradBias.reshape(-1), scale)
-
-    def describe(self):
-        return "x".join(map(str, self.bias.shape))
 
 
 class NormStabilizer(AbstractRecurrent):
@@ -460,6 +422,5 @@ def _sizes(size):
     return size
 
 
-_add = kernels.elementwise(kernels.formulas.add)
 _scale = kernels.elementwise(kernels.formulas.scale)
 _signed_add = kernels.elementwise(kernels.formulas.signed_add)

@@ -1,6 +1,7 @@
-"""Softmax and its logarithm: SoftMax, LogSoftMax."""
+"""Softmax and its kin: SoftMax, LogSoftMax, SoftMin, SpatialSoftMax, SpatialLogSoftMax."""
 from . import check, kernels
 from .errors import ShapeError
+from .kernels import formulas
 from .module import Module
 
 
@@ -85,3 +86,58 @@ class LogSoftMax(_OverClasses):
         K, y, dy, dx = self._backward(input, gradOutput)
         K.log_softmax_update_grad_input(y, dy, dx)
         return self.gradInput
+
+
+class SoftMin(SoftMax):
+    """``y = exp(-x) / sum(exp(-x))`` over the classes.
+
+    Shapes
+    ------
+    input   (N, C) or (C,); (N, C, H, W) or (C, H, W) at every pixel
+    output  the same as input
+
+    Source: Torch7's nn.SoftMin.
+    """
+
+    bufferNames = ("_negative",)
+    _scale = staticmethod(kernels.elementwise(formulas.scale))
+
+    def __init__(self):
+        super().__init__()
+        self._negative = None
+
+    def updateOutput(self, input):
+        K, x, y = self._forward(input)
+        negative = self.resize("_negative", x.shape, like=x)
+        self._scale(x, negative, -1.0)
+        K.softmax_update_output(negative, y)
+        return self.output
+
+    def updateGradInput(self, input, gradOutput):
+        super().updateGradInput(input, gradOutput)
+        self._scale(self.gradInput, self.gradInput, -1.0)
+        return self.gradInput
+
+
+class SpatialSoftMax(SoftMax):
+    """SoftMax over the channels at every pixel; the same as SoftMax.
+
+    Shapes
+    ------
+    input   (N, C, H, W) or (C, H, W); (N, C) or (C,) too
+    output  the same as input
+
+    Source: Torch7's nn.SpatialSoftMax.
+    """
+
+
+class SpatialLogSoftMax(LogSoftMax):
+    """LogSoftMax over the channels at every pixel; the same as LogSoftMax.
+
+    Shapes
+    ------
+    input   (N, C, H, W) or (C, H, W); (N, C) or (C,) too
+    output  the same as input
+
+    Source: Torch7's nn.SpatialLogSoftMax.
+    """

@@ -467,6 +467,7 @@ class Twin:
         self._pairs = [(a, b) for a, b in zip(module.listModules(), self.module.listModules())
                        if id(a) not in skipped]
         self._original = [id(m) for m in module.listModules()]
+        self._direct = [pair for pair in self._pairs if pair[0].updatesDirectly]
 
     def fits(self, module):
         """Whether *module* still has the structure that was copied."""
@@ -479,10 +480,18 @@ class Twin:
             tensors = owner._tensorNames()
             for name, value in vars(owner).items():
                 if mine.get(name) is not value and (
-                        name in tensors or (isinstance(value, _PLAIN) and name not in buffers
-                                            and name not in owner._passBuffers)):
+                        name in tensors or name in _DECLARED or (
+                            isinstance(value, _PLAIN) and name not in buffers
+                            and name not in owner._passBuffers)):
                     mine[name] = value
         return self.module
 
 
+    def followRate(self):
+        """Take over how far a step goes that backward takes itself: see ``Module.updatesDirectly``."""
+        for owner, twin in self._direct:
+            twin._rate = owner._rate
+
+
+_DECLARED = ("paramNames", "stateNames", "sparseAxes")  # where an instance has its own
 _PLAIN = (bool, int, float, str, type(None))

@@ -88,6 +88,11 @@ class ParallelTable(Container):
         """What backward reads: the output, where some module reads its own."""
         return _needs_of(self.modules)
 
+    @property
+    def inplace(self):
+        """Whether some entry of the input is overwritten."""
+        return any(module.inplace for module in self.modules)
+
 
 def _needs_of(modules):
     needs = {"input"}

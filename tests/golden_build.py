@@ -8,9 +8,13 @@ import inspect
 import numpy as np
 
 import nnmod
+from nnmod import nested
 
 #: Positions of the constructor's arguments that count from 1 in Torch (negative ones count from the end).
 ONE_BASED = {
+    "GatedLinearUnit": (0,),
+    "WeightNorm": (1,),
+    "GPU": (1, 2),
     "Concat": (0,),
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),
@@ -27,6 +31,11 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    # The module keeps its type, and Torch's was float64.
+    "DontCast": lambda args, words: nnmod.DontCast(args[0].double(), *args[1:], **words),
+    # A padding of 0 is none in Torch; the norm's type is nil for 2.
+    "LookupTable": lambda args, words: nnmod.LookupTable(
+        *args[:2], *[p - 1 if p else None for p in args[2:3]], *args[3:4], *[t or 2 for t in args[4:]], **words),
 }
 
 
@@ -37,13 +46,51 @@ def zero_based(target):
 
 #: Inputs that hold indices: name -> function that gives them dtype and origin (from 1 to 0).
 INPUTS = {
+    "SparseLinear": lambda x: nested.map(_features_from_0, x),
+    "IndexLinear": lambda x: [nested.map(lambda k: k.astype(np.int64) - 1, x[0]), x[1],
+                              *[sizes.astype(np.int64) for sizes in x[2:]]],
+    "LookupTable": lambda x: x.astype(np.int64) - 1,
+}
+
+#: Outputs that hold indices: name -> function of the recorded output.
+OUTPUTS = {
+    "Kmeans": lambda y: y - 1,
+}
+
+#: Gradients by the input that hold indices: name -> function of the recorded gradient.
+GRAD_INPUTS = {
+    "SparseLinear": lambda x: nested.map(_features_from_0, x),
+}
+
+#: Gradients by the parameters in another form: name -> function(recorded case, our parameters) -> a list.
+GRADIENTS = {
+    "IndexLinear": lambda case, params: [_of_keys(case, params[0]), case["gradParams"][1]],
+    "WeightNorm": lambda case, params: [g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
 }
 
 #: Targets that hold classes or other than numbers: name -> function of the recorded target.
 TARGETS = {
     "ClassNLLCriterion": zero_based,
+    "ClassSimplexCriterion": zero_based,
     "CrossEntropyCriterion": zero_based,
+    "MultiLabelMarginCriterion": zero_based,
+    "MultiMarginCriterion": zero_based,
+    "ParallelCriterion": lambda targets: [targets[0], zero_based(targets[1])],
+    "SpatialClassNLLCriterion": zero_based,
 }
+
+
+def _features_from_0(pairs):
+    return pairs - np.array([1, 0], pairs.dtype)
+
+
+def _of_keys(case, weight):
+    """Torch keeps a gradient for each key that came; here is one for each feature."""
+    keys = np.concatenate([np.ravel(k) for k in nested.leaves(case["input"][0])]).astype(np.int64)
+    offset = case["new"]["args"][3] if len(case["new"]["args"]) > 3 else 0
+    dense = np.zeros(weight.shape)
+    np.add.at(dense, keys - 1 + offset, case["gradParams"][0])
+    return dense
 
 
 def build(spec):
@@ -58,7 +105,7 @@ def build(spec):
     children = []
     for method, values in spec.get("calls", []):
         if method == "add":
-            children.append(build(values[0]))
+            children.append([build(values[0]), *values[1:]])
         else:
             meaning = CALLS.get((name, method)) or CALLS[None, method]
             words |= meaning(*map(argument, values))
@@ -69,7 +116,7 @@ def build(spec):
         args = [known[i].default if a is None else a for i, a in enumerate(args)]
         module = cls(*args, **words)
     for child in children:
-        module.add(child)
+        module.add(*child)
     return module
 
 

@@ -66,6 +66,11 @@ def fabs(x):
     return np.abs(x)
 
 
+def power(x, p):
+    """x to the power of p; NaN where x is negative and p no whole number."""
+    return np.power(x, p)
+
+
 # -- activations ----------------------------------------------------------------
 
 def relu(x):
@@ -136,7 +141,161 @@ def soft_plus_grad(y, dy, beta, threshold):
     return select(z > threshold, dy, -dy * expm1(-z))
 
 
+def log_sigmoid(x):
+    # exp of minus the absolute value never overflows.
+    zero = constant(0, x)
+    return select(x < zero, x, select(x >= zero, zero, x)) - log1p(exp(-fabs(x)))
+
+
+def log_sigmoid_grad(x, dy):
+    return dy * sigmoid(-x)
+
+
+def tanh_shrink(x):
+    return x - tanh(x)
+
+
+def tanh_shrink_grad(x, dy):
+    t = tanh(x)
+    return dy * (t * t)
+
+
+def soft_sign(x):
+    return x / (constant(1, x) + fabs(x))
+
+
+def soft_sign_grad(x, dy):
+    z = constant(1, x) + fabs(x)
+    return dy / (z * z)
+
+
+def threshold(x, limit, value):
+    return select(x <= limit, value, x)
+
+
+def threshold_grad(x, dy, limit):
+    # x - x is 0, or NaN where x is.
+    return select(x > limit, dy, select(x <= limit, constant(0, x), x))
+
+
+def hard_shrink(x, limit):
+    return select(fabs(x) <= limit, constant(0, x), x)
+
+
+def hard_shrink_grad(x, dy, limit):
+    return select(fabs(x) > limit, dy, select(fabs(x) <= limit, constant(0, x), x))
+
+
+def soft_shrink(x, limit):
+    return select(x > limit, x - limit, select(x < -limit, x + limit, select(x == x, constant(0, x), x)))
+
+
+def random_leaky_relu(x, slope):
+    return select(x <= constant(0, x), slope * x, x)
+
+
+def random_leaky_relu_slope(x, slope):
+    """The slope at x: what backward needs where x itself is overwritten."""
+    return select(x <= constant(0, x), slope, select(x == x, constant(1, x), x))
+
+
+def gated_linear_unit(a, b):
+    return a * sigmoid(b)
+
+
+def gated_linear_unit_grad(a, b, dy):
+    """Returns the gradients of a and of b."""
+    s = sigmoid(b)
+    return dy * s, dy * a * (constant(1, b) - s) * s
+
+
+# -- plain functions --------------------------------------------------------------
+
+def absolute(x):
+    return fabs(x)
+
+
+def absolute_grad(x, dy):
+    # 0 counts as positive, as in Torch7.
+    zero = constant(0, x)
+    return select(x >= zero, dy, select(x < zero, -dy, x))
+
+
+def square(x):
+    return x * x
+
+
+def square_grad(x, dy):
+    return constant(2, x) * x * dy
+
+
+def cube(x):
+    return x * x * x
+
+
+def cube_grad(x, dy):
+    return constant(3, x) * (x * x) * dy
+
+
+def reciprocal(x):
+    return constant(1, x) / x
+
+
+def reciprocal_grad(y, dy):
+    return -dy * (y * y)
+
+
+def power_of(x, p):
+    return power(x, p)
+
+
+def power_grad(x, dy, p, before):
+    """*before* is p - 1."""
+    return p * power(x, before) * dy
+
+
+def shifted_sqrt(x, shift):
+    return sqrt(x + shift)
+
+
+def sqrt_grad(y, dy):
+    # The derivative at 0 is infinite; 0 in its place, as in Torch7, lets training go on.
+    return select(y == constant(0, y), y, constant(0.5, y) * dy / y)
+
+
+def exp_grad(y, dy):
+    return dy * y
+
+
+def log_grad(x, dy):
+    return dy / x
+
+
+def add_constant(x, value):
+    return x + value
+
+
+# -- penalties ----------------------------------------------------------------------
+
+def sign_scaled(x, factor):
+    """factor times the sign of x"""
+    zero = constant(0, x)
+    return select(x > zero, factor, select(x < zero, -factor, factor * x))
+
+
+def add_sign_scaled(x, dy, factor):
+    return dy + sign_scaled(x, factor)
+
+
 # -- tables and vectors -----------------------------------------------------------
+
+def itself(x):
+    return x
+
+
+def is_nan(x):
+    return select(x == x, constant(0, x), constant(1, x))
+
 
 def add(a, b):
     return a + b
@@ -157,6 +316,11 @@ def signed_add(x, addend, sign):
 def add_scaled(x, y, factor):
     """y + factor x"""
     return y + factor * x
+
+
+def over_distance(y, dy):
+    # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
+    return dy / (y + constant(1e-7, y))
 
 
 # -- losses: the value for one element, and its derivative -----------------------
@@ -210,6 +374,159 @@ def binary_cross_entropy_grad(x, t, norm):
 
 def weighted_binary_cross_entropy_grad(x, t, w, norm):
     return w * binary_cross_entropy_grad(x, t, norm)
+
+
+def weighted_squared_error(x, t, w):
+    d = x - w * t
+    return d * d
+
+
+def weighted_squared_error_grad(x, t, w, norm):
+    return constant(2, x) * norm * (x - w * t)
+
+
+def l1_cost(x):
+    return fabs(x)
+
+
+def l1_cost_grad(x, norm):
+    zero = constant(0, x)
+    return select(x > zero, norm, select(x < zero, -norm, x))  # 0 at 0
+
+
+def kl_divergence(x, t):
+    # 0 log 0 is 0, so where t is 0 only a NaN in x counts.
+    zero = constant(0, x)
+    nothing = select(x == x, zero, x)
+    return select(t > zero, t * (log(t) - x), select(t <= zero, nothing, t))
+
+
+def kl_divergence_grad(x, t, norm):
+    zero = constant(0, x)
+    return select(t > zero, -norm * t, select(t <= zero, zero, t))
+
+
+def margin_loss(x, t, margin):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z <= zero, zero, z)
+
+
+def margin_loss_grad(x, t, margin, norm):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z > zero, -norm * t, select(z <= zero, zero, z))
+
+
+def log1p_exp(u):
+    """log(1 + exp u), as max(u, 0) + log(1 + exp(-|u|)), which never overflows."""
+    zero = constant(0, u)
+    return select(u <= zero, zero, u) + log1p_exp_minus(fabs(u))
+
+
+def log1p_exp_minus(u):
+    """log(1 + exp(-u)) for u >= 0."""
+    # With e = exp(-u), log(1 + e) = 2 artanh(s) with s = e / (2 + e) <= 1/3: the series keeps the loop free of
+    # branches, which a general logarithm after exp does not.
+    two = constant(2, u)
+    e = exp(-u)
+    s = e / (two + e)
+    z = s * s
+    p = z * constant(1 / 33, u) + constant(1 / 31, u)
+    p = p * z + constant(1 / 29, u)
+    p = p * z + constant(1 / 27, u)
+    p = p * z + constant(1 / 25, u)
+    p = p * z + constant(1 / 23, u)
+    p = p * z + constant(1 / 21, u)
+    p = p * z + constant(1 / 19, u)
+    p = p * z + constant(1 / 17, u)
+    p = p * z + constant(1 / 15, u)
+    p = p * z + constant(1 / 13, u)
+    p = p * z + constant(1 / 11, u)
+    p = p * z + constant(1 / 9, u)
+    p = p * z + constant(1 / 7, u)
+    p = p * z + constant(1 / 5, u)
+    p = p * z + constant(1 / 3, u)
+    return two * (s + s * (z * p))
+
+
+def soft_margin(x, t):
+    return log1p_exp(-x * t)
+
+
+def soft_margin_grad(x, t, norm):
+    return -norm * t / (constant(1, x) + exp(x * t))
+
+
+def binary_logits(x, t):
+    # t log(1 + exp(-x)) + (1 - t) log(1 + exp x): the logarithms differ by x.
+    zero, one = constant(0, x), constant(1, x)
+    return x * (select(x > zero, one, zero) - t) + log1p_exp_minus(fabs(x))
+
+
+def binary_logits_grad(x, t, norm):
+    one = constant(1, x)
+    return norm * (one / (one + exp(-x)) - t)
+
+
+def weighted_binary_logits(x, t, w):
+    return w * binary_logits(x, t)
+
+
+def weighted_binary_logits_grad(x, t, w, norm):
+    return w * binary_logits_grad(x, t, norm)
+
+
+def hinge_embedding(x, t, margin):
+    # A target other than 1 or -1 has no loss: NaN, which the criterion then explains.
+    zero, one = constant(0, x), constant(1, x)
+    z = margin - x
+    apart = select(z <= zero, zero, z)
+    return select(t == one, x, select(t == -one, apart, constant(np.nan, x)))
+
+
+def hinge_embedding_grad(x, t, margin, norm):
+    zero, one = constant(0, x), constant(1, x)
+    apart = select(x <= margin, -norm, select(x > margin, zero, x))
+    return select(t == one, select(x == x, norm, x), select(t == -one, apart, constant(np.nan, x)))
+
+
+def l1_difference_grad(x, y, factor):
+    """factor times the derivative of |x - y| by x and by y; 0 where they are equal."""
+    d = x - y
+    zero = constant(0, x)
+    dx = select(d > zero, factor, select(d < zero, -factor, d))
+    return dx, -dx
+
+
+def margin_ranking(x, y, t, margin):
+    # NaN for a target other than 1 or -1, as in hinge_embedding.
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    return select(t * t == constant(1, x), select(z <= zero, zero, z), constant(np.nan, x))
+
+
+def margin_ranking_grad(x, y, t, margin, norm):
+    # At the corner the pair still counts, as in Torch7.
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    dx = select(t * t == constant(1, x), select(z >= zero, -norm * t, select(z < zero, zero, z)),
+                constant(np.nan, x))
+    return dx, -dx
+
+
+def distance_ratio(x, y):
+    # -log(exp(-x) / (exp(-x) + exp(-y))) = log(1 + exp(x - y))
+    return log1p_exp(x - y)
+
+
+def distance_ratio_grad(x, y, norm):
+    dx = norm / (constant(1, x) + exp(y - x))
+    return dx, -dx
+
+
+def row_loss(loss):
+    return loss
 
 
 # -- optimizers: one step for one parameter x with gradient g ---------------------

@@ -36,8 +36,8 @@ def jit(function, extra_key=""):
 
 
 def inline(function):
-    """Compile a helper that kernels call; it becomes part of them."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    """Compile a helper that kernels call; it becomes part of them, however long it is."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)(function)
 
 
 def fingerprint(function):
@@ -129,6 +129,8 @@ def _sources(file):
     """
     digest = hashlib.sha256()
     path = pathlib.Path(file) if file else None
+    if path == _KERNELS / "formulas.py":  # whose kernels elementwise.py builds, with functions.py
+        path = _CPU / "elementwise.py"
     every = sorted([_KERNELS / "formulas.py", *_CPU.glob("*.py")])
     for source in sorted(_imported(path, set())) if path in every else every:
         digest.update(source.read_bytes())

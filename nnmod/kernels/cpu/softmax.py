@@ -1,12 +1,13 @@
 """Softmax on the CPU.  Meaning and shapes: kernels/reference/softmax.py.
 
-A column is the classes of one row or pixel.  Rows (S = 1) lie along memory; the
-columns of an image are walked with stride S.  Columns are independent, so threads
-share no write.
+A column is the classes of one row or pixel.  Rows (S = 1) lie along memory and are
+taken one by one.  The columns of an image stand side by side: there 256 of them are
+taken at a time, class by class, and what is summed over the classes lives in rows of
+the output that are written last.  Columns are independent, so threads share no write.
 """
 import math
 
-from ..formulas import exp
+from ..formulas import exp, log
 from . import functions  # noqa: F401  gives exp its compiled form
 from . import threads
 from .compile import inline, jit
@@ -35,13 +36,6 @@ def log_softmax_update_grad_input(y, dy, dx):
 def _run(kernel, like, *tensors):
     N, C, S = like.shape
     threads.run(kernel, N * S, threads.grain(10 * C, threads.ELEMENTS_PER_THREAD), *tensors)
-
-
-@inline
-def _column(a, k):
-    """Column k of a (N, C, S): for S = 1 a row, contiguous."""
-    S = a.shape[2]
-    return a[k // S, :, k % S]
 
 
 @inline
@@ -103,41 +97,172 @@ def _log_softmax_grad_one(y, dy, dx):
         dx[c] = dy[c] - exp(y[c]) * total
 
 
+_BLOCK = 256
+
+
+@inline
+def _softmax_block(x, y, first, last):
+    """The same for columns side by side: those from first to last of x and y, (C, S)."""
+    C, size = x.shape[0], last - first
+    one = x.dtype.type(1)
+    top = y[0, first:last]
+    _top(x, top, first, last)
+    if C == 1:
+        for s in range(size):
+            top[s] = one + (x[0, first + s] - top[s])  # 1, or NaN
+        return
+    total = y[1, first:last]
+    x0, x1 = x[0, first:last], x[1, first:last]
+    for s in range(size):
+        total[s] = exp(x0[s] - top[s]) + exp(x1[s] - top[s])
+    for c in range(2, C):
+        source, out = x[c, first:last], y[c, first:last]
+        for s in range(size):
+            e = exp(source[s] - top[s])
+            out[s] = e
+            total[s] += e
+    for c in range(2, C):
+        out = y[c, first:last]
+        for s in range(size):
+            out[s] /= total[s]
+    for s in range(size):
+        t, whole = top[s], total[s]
+        top[s] = exp(x0[s] - t) / whole
+        total[s] = exp(x1[s] - t) / whole
+
+
+@inline
+def _log_softmax_block(x, y, first, last):
+    C, size = x.shape[0], last - first
+    top = y[0, first:last]
+    _top(x, top, first, last)
+    if C == 1:
+        for s in range(size):
+            top[s] = x[0, first + s] - top[s]  # 0, or NaN
+        return
+    total = y[1, first:last]
+    x0, x1 = x[0, first:last], x[1, first:last]
+    for s in range(size):
+        total[s] = exp(x0[s] - top[s]) + exp(x1[s] - top[s])
+    for c in range(2, C):
+        source = x[c, first:last]
+        for s in range(size):
+            total[s] += exp(source[s] - top[s])
+    for s in range(size):
+        total[s] = log(total[s])
+    for c in range(2, C):
+        source, out = x[c, first:last], y[c, first:last]
+        for s in range(size):
+            out[s] = (source[s] - top[s]) - total[s]
+    for s in range(size):
+        t, shift = top[s], total[s]
+        top[s] = (x0[s] - t) - shift
+        total[s] = (x1[s] - t) - shift
+
+
+@inline
+def _top(x, top, first, last):
+    zeroth = x[0, first:last]
+    for s in range(top.size):
+        top[s] = zeroth[s]
+    for c in range(1, x.shape[0]):
+        source = x[c, first:last]
+        for s in range(top.size):
+            v, t = source[s], top[s]
+            top[s] = v if v > t else t
+
+
+@inline
+def _softmax_grad_block(y, dy, dx, first, last):
+    C, size = y.shape[0], last - first
+    zero = y.dtype.type(0)
+    dot = dx[0, first:last]
+    for s in range(size):
+        dot[s] = zero
+    for c in range(C):
+        a, b = y[c, first:last], dy[c, first:last]
+        for s in range(size):
+            dot[s] += a[s] * b[s]
+    for c in range(C - 1, -1, -1):  # the row that holds the sums comes last
+        a, b, out = y[c, first:last], dy[c, first:last], dx[c, first:last]
+        for s in range(size):
+            out[s] = a[s] * (b[s] - dot[s])
+
+
+@inline
+def _log_softmax_grad_block(y, dy, dx, first, last):
+    C, size = y.shape[0], last - first
+    zero = y.dtype.type(0)
+    total = dx[0, first:last]
+    for s in range(size):
+        total[s] = zero
+    for c in range(C):
+        b = dy[c, first:last]
+        for s in range(size):
+            total[s] += b[s]
+    for c in range(C - 1, -1, -1):
+        a, b, out = y[c, first:last], dy[c, first:last], dx[c, first:last]
+        for s in range(size):
+            out[s] = b[s] - exp(a[s]) * total[s]
+
+
+@inline
+def _block_end(k, stop, S):
+    """Where the columns that start at k end: one block, one image, or the range."""
+    return min(k + _BLOCK, stop, (k // S + 1) * S)
+
+
 @jit
 def _softmax(start, stop, x, y):
-    if x.shape[2] == 1:
-        for k in range(start, stop):
+    S = x.shape[2]
+    k = start
+    while k < stop:
+        if S == 1:
             _softmax_one(_row(x, k), _row(y, k))
-    else:
-        for k in range(start, stop):
-            _softmax_one(_column(x, k), _column(y, k))
+            k += 1
+        else:
+            end, n = _block_end(k, stop, S), k // S
+            _softmax_block(x[n], y[n], k - n * S, end - n * S)
+            k = end
 
 
 @jit
 def _softmax_grad(start, stop, y, dy, dx):
-    if y.shape[2] == 1:
-        for k in range(start, stop):
+    S = y.shape[2]
+    k = start
+    while k < stop:
+        if S == 1:
             _softmax_grad_one(_row(y, k), _row(dy, k), _row(dx, k))
-    else:
-        for k in range(start, stop):
-            _softmax_grad_one(_column(y, k), _column(dy, k), _column(dx, k))
+            k += 1
+        else:
+            end, n = _block_end(k, stop, S), k // S
+            _softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
+            k = end
 
 
 @jit
 def _log_softmax(start, stop, x, y):
-    if x.shape[2] == 1:
-        for k in range(start, stop):
+    S = x.shape[2]
+    k = start
+    while k < stop:
+        if S == 1:
             _log_softmax_one(_row(x, k), _row(y, k))
-    else:
-        for k in range(start, stop):
-            _log_softmax_one(_column(x, k), _column(y, k))
+            k += 1
+        else:
+            end, n = _block_end(k, stop, S), k // S
+            _log_softmax_block(x[n], y[n], k - n * S, end - n * S)
+            k = end
 
 
 @jit
 def _log_softmax_grad(start, stop, y, dy, dx):
-    if y.shape[2] == 1:
-        for k in range(start, stop):
+    S = y.shape[2]
+    k = start
+    while k < stop:
+        if S == 1:
             _log_softmax_grad_one(_row(y, k), _row(dy, k), _row(dx, k))
-    else:
-        for k in range(start, stop):
-            _log_softmax_grad_one(_column(y, k), _column(dy, k), _column(dx, k))
+            k += 1
+        else:
+            end, n = _block_end(k, stop, S), k // S
+            _log_softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
+            k = end

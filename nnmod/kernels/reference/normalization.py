@@ -86,3 +86,89 @@ def _factor(invstd, w):
 
 def _move(running, towards, momentum):
     running[...] = (1 - momentum) * running + momentum * towards
+
+
+def layer_norm_update_output(x, w, b, y, mean, factor, eps):
+    """y <- (x - mean) factor w + b, row by row, with factor = sqrt(F / (sum of (x - mean)**2 + eps)).
+
+    x             (N, F)
+    w, b          (F,), or None for 1 and 0
+    y             (N, F)  [out]
+    mean, factor  (N,)    [out] what this pass normalised with
+    """
+    with np.errstate(all="ignore"):
+        center = x.mean(axis=1, dtype=np.float64)
+        squares = np.square(x - center[:, None]).sum(axis=1)
+        mean[...] = center
+        factor[...] = np.sqrt(x.shape[1] / (squares + eps))
+        y[...] = (x - mean[:, None]) * factor[:, None]
+        if w is not None:
+            y *= w
+            y += b
+
+
+def layer_norm_update_grad_input(x, dy, w, mean, factor, dx):
+    """dx <- (g - E[g] - z E[g z]) factor, with g = dy w, z = (x - mean) factor and E the mean of a row.
+
+    x, dy         (N, F)
+    w             (F,) or None
+    mean, factor  (N,)    of the forward pass
+    dx            (N, F)  [out]
+    """
+    with np.errstate(all="ignore"):
+        z = (x - mean[:, None]) * factor[:, None]
+        g = dy if w is None else dy * w
+        along = (g * z).mean(axis=1, dtype=np.float64).astype(x.dtype)
+        shift = g.mean(axis=1, dtype=np.float64).astype(x.dtype)
+        dx[...] = (g - shift[:, None] - z * along[:, None]) * factor[:, None]
+
+
+def layer_norm_acc_grad_parameters(x, dy, mean, factor, dw, db, scale=1.0):
+    """dw <- dw + scale * sum over N of dy z, db <- db + scale * sum of dy, with z = (x - mean) factor.
+
+    x, dy         (N, F)
+    mean, factor  (N,)  of the forward pass
+    dw, db        (F,)  added to
+    """
+    with np.errstate(all="ignore"):
+        z = (x - mean[:, None]) * factor[:, None]
+        dw += (scale * (dy * z).sum(axis=0, dtype=np.float64)).astype(dw.dtype)
+        db += (scale * dy.sum(axis=0, dtype=np.float64)).astype(db.dtype)
+
+
+def normalize_update_output(x, y, norm, p, eps):
+    """y <- x / norm, row by row, with norm = (sum of |x|**p + eps)**(1 / p), or max |x| + eps.
+
+    x     (N, F)
+    y     (N, F)  [out]
+    norm  (N,)    [out]
+    p     > 0; np.inf is the largest absolute value
+    """
+    with np.errstate(all="ignore"):
+        if np.isinf(p):
+            norm[...] = np.abs(x).max(axis=1, initial=0) + eps
+        else:
+            norm[...] = (np.power(np.abs(x), p, dtype=np.float64).sum(axis=1) + eps) ** (1 / p)
+        y[...] = x / norm[:, None]
+
+
+def normalize_update_grad_input(x, dy, norm, dx, p):
+    """dx <- dy / norm - c sign(x) |x|**(p-1) / norm**(p+1), c = sum of x dy.
+
+    x, dy  (N, F)
+    norm   (N,)    of the forward pass
+    dx     (N, F)  [out]
+    p      as in the forward pass; for np.inf only the first largest |x| of a row carries c / norm**2
+    """
+    with np.errstate(all="ignore"):
+        c = (x * dy).sum(axis=1, dtype=np.float64)
+        n = norm.astype(np.float64)
+        dx[...] = dy / norm[:, None]
+        if np.isinf(p):
+            rows = np.arange(len(x))
+            if x.shape[1]:
+                first = np.abs(x).argmax(axis=1)
+                dx[rows, first] -= (np.sign(x[rows, first]) * c / n**2).astype(dx.dtype)
+        else:
+            slope = np.sign(x) * np.power(np.abs(x / norm[:, None]), p - 1)
+            dx -= slope * (c / n**2).astype(dx.dtype)[:, None]

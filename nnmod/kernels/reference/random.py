@@ -35,3 +35,40 @@ def dropout_mask(mask, key, first, p, value):
     """
     words = philox_words(key, first, mask.size).reshape(mask.shape)
     mask[...] = np.where(words < np.uint64(p * 2**32), 0, mask.dtype.type(value))
+
+
+def uniform_noise(noise, key, first, low, high):
+    """noise <- low + (high - low) word / 2**32; word i of the stream makes element i.
+
+    noise       any shape  [out]
+    key, first  as in dropout_mask
+    low, high   the limits
+    """
+    words = philox_words(key, first, noise.size).reshape(noise.shape)
+    noise[...] = low + (high - low) * (words * 2.0**-32)
+
+
+def normal_noise(noise, key, first, mean, stdv):
+    """noise <- mean + stdv times a normal variate, two from every two words (Box and Muller, 1958).
+
+    noise       any shape  [out]; elements 2i and 2i + 1 come from words 2i and 2i + 1
+    key, first  as in dropout_mask
+    mean, stdv  of the distribution
+    """
+    count = noise.size + noise.size % 2
+    words = philox_words(key, first, count).astype(np.float64)
+    radius = np.sqrt(-2 * np.log((words[0::2] + 1) * 2.0**-32))
+    angle = 2 * np.pi * 2.0**-32 * words[1::2]
+    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    noise[...] = (mean + stdv * pairs.ravel()[:noise.size]).reshape(noise.shape)
+
+
+def scale_rows(x, factor, y):
+    """y <- factor x, one factor for each row.
+
+    x       (R, S)
+    factor  (R,)
+    y       (R, S)  [out]
+    """
+    with np.errstate(all="ignore"):
+        y[...] = factor[:, None] * x

@@ -1,0 +1,132 @@
+"""Modules that pass their input on and change what comes back: L1Penalty, GradientReversal, ZeroGrad."""
+from . import check, kernels, tensor
+from .kernels import formulas
+from .module import Module
+
+
+class _PassesOn(Module):
+    """The output is the input itself."""
+
+    paramNames = ()
+    sharesInput = True
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        check.floating("input", input)
+        self.output = input
+        return input
+
+
+class L1Penalty(_PassesOn):
+    """Pass the input on and add ``l1weight * |x|`` to the loss, which makes x sparse.
+
+    Parameters
+    ----------
+    l1weight : float
+        Weight of the penalty.
+    sizeAverage : bool
+        Divide the weight by the number of elements.
+    provideOutput : bool
+        Add gradOutput to the gradient; False is for a penalty at the end of a branch.
+
+    Shapes
+    ------
+    input   any
+    output  the input itself
+
+    ``loss`` holds the penalty of the last forward.  The derivative at 0 is 0.  Source:
+    Torch7's nn.L1Penalty.
+    """
+
+    backwardNeeds = frozenset({"input"})
+    _norm = staticmethod(kernels.elementwise_sum(formulas.absolute))
+    _sign = staticmethod(kernels.elementwise(formulas.sign_scaled))
+    _add_sign = staticmethod(kernels.elementwise(formulas.add_sign_scaled))
+
+    def __init__(self, l1weight, sizeAverage=False, provideOutput=True):
+        super().__init__()
+        check.number(l1weight=l1weight)
+        check.boolean(sizeAverage=sizeAverage, provideOutput=provideOutput)
+        self.l1weight = l1weight
+        self.sizeAverage = sizeAverage
+        self.provideOutput = provideOutput
+        self.loss = None
+
+    def updateOutput(self, input):
+        output = super().updateOutput(input)
+        self.loss = self._weight(output) * self._norm(output)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        if self.provideOutput:
+            self._add_sign(input, gradOutput, gradInput, self._weight(input))
+        else:
+            self._sign(input, gradInput, self._weight(input))
+        return gradInput
+
+    def _weight(self, input):
+        return self.l1weight / max(1, input.size) if self.sizeAverage else self.l1weight
+
+    def describe(self):
+        flags = ", average" * self.sizeAverage + ", no output" * (not self.provideOutput)
+        return f"{self.l1weight:g}" + flags
+
+
+class GradientReversal(_PassesOn):
+    """Pass the input on; multiply the gradient by ``-lambda_``.
+
+    Parameters
+    ----------
+    lambda_ : float
+        The factor (Torch's lambda, which is a keyword of Python).
+
+    Shapes
+    ------
+    input   any
+    output  the input itself
+
+    So that what comes before is trained against what comes behind.  ``setLambda`` changes
+    the factor.  Source: Torch7's nn.GradientReversal (Ganin and Lempitsky, 2015).
+    """
+
+    backwardNeeds = frozenset()
+    _scale = staticmethod(kernels.elementwise(formulas.scale))
+
+    def __init__(self, lambda_=1.0):
+        super().__init__()
+        self.setLambda(lambda_)
+
+    def setLambda(self, lambda_):
+        """Set the factor; returns self."""
+        check.number(lambda_=lambda_)
+        self.lambda_ = lambda_
+        return self
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        self._scale(gradOutput, self.resize("gradInput", input.shape, like=input), -self.lambda_)
+        return self.gradInput
+
+    def describe(self):
+        return f"{self.lambda_:g}"
+
+
+class ZeroGrad(_PassesOn):
+    """Pass the input on and no gradient back.
+
+    Shapes
+    ------
+    input   any
+    output  the input itself
+
+    Source: Torch7's nn.ZeroGrad.
+    """
+
+    backwardNeeds = frozenset()
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        tensor.fill(self.resize("gradInput", input.shape, like=input), 0)
+        return self.gradInput
