@@ -154,11 +154,16 @@ def _backward(start, stop, x, labels, steps, counts, alpha, losses, work, dx, sc
             for s in range(S):
                 ahead[s] = back[s] + e[s]
             for s in range(S):
-                e[s] = scale * exp(forth[s] + back[s] + loss)
+                e[s] = exp(forth[s] + back[s] + loss)
+            # They sum to 1 but for rounding, which grows with the steps: that is taken out here.
+            total = x.dtype.type(0)
+            for s in range(S):
+                total += e[s]
+            share = scale / total
             for s in range(0, S, 2):
-                out[blank] -= e[s]
+                out[blank] -= share * e[s]
             for s in range(1, S, 2):
-                out[label[s // 2]] -= e[s]
+                out[label[s // 2]] -= share * e[s]
             back[S - 1] = ahead[S - 1]
             if S > 1:
                 back[S - 2] = _log_sum(ahead[S - 2], ahead[S - 1], none)

@@ -53,7 +53,9 @@ def ctc_update_grad_input(x, labels, steps, counts, alpha, losses, work, dx, sca
             back = np.full(S, -np.inf, x.dtype)
             back[max(S - 2, 0):] = 0
             for t in reversed(range(T)):
-                np.add.at(dx[t, n], states, -scales[n] * np.exp(alpha[n, t, :S] + back + losses[n]))
+                p = np.exp(alpha[n, t, :S] + back + losses[n])
+                # They sum to 1 but for rounding, which grows with the steps: that is taken out here.
+                np.add.at(dx[t, n], states, -scales[n] * (p / p.sum()))
                 back = _step((back + x[t, n, states])[::-1], _skips(states[::-1]))[::-1]
 
 
