@@ -1,11 +1,12 @@
 """Through a sequence from both ends: SeqReverseSequence, SeqBRNN, BiSequencer, BiSequencerLM."""
 from . import check, nested, tensor
+from .arithmetic import CAddTable
 from .container import Container, Sequential
 from .errors import ShapeError
 from .module import Module
 from .sequence import SeqLSTM
 from .sequencer import Sequencer, add_to, as_steps, copy_to, put_step, room_for
-from .table import CAddTable, ConcatTable, JoinTable
+from .table import ConcatTable, JoinTable
 
 
 class SeqReverseSequence(Module):

@@ -217,7 +217,8 @@ class ClassNLLCriterion(Criterion):
     def updateGradInput(self, input, target):
         K, x, t = self.takeArguments(input, target)
         dx = self.resize("gradInput", input.shape, like=input)
-        K.class_nll_update_grad_input(t, self.weights, dx.reshape(x.shape), self.ignoreIndex, self.sizeAverage)
+        K.class_nll_update_grad_input(
+            t, self.weights, dx.reshape(x.shape), self.ignoreIndex, self.sizeAverage)
         return dx
 
     def takeArguments(self, input, target):
@@ -375,7 +376,8 @@ class MultiMarginCriterion(Criterion):
         K, x, t = self._taken(input, target)
         dx = self.resize("gradInput", input.shape, like=input)
         norm = 1 / (x.size if self.sizeAverage else max(1, x.shape[1]))
-        K.multi_margin_update_grad_input(x, t, self.weights, geometry.with_batch(dx, 2), self.p, self.margin, norm)
+        K.multi_margin_update_grad_input(
+            x, t, self.weights, geometry.with_batch(dx, 2), self.p, self.margin, norm)
         return dx
 
     def _taken(self, input, target):

@@ -127,7 +127,9 @@ class ParallelCriterion(_Weighted):
         targets = self._targets(input, target)
         gradients = [self.call(index, "backward", input[index], targets[index])
                      for index in range(len(self.modules))]
-        old = self._sums if self._sums is not None and len(self._sums) == len(gradients) else [None] * len(gradients)
+        old = self._sums
+        if old is None or len(old) != len(gradients):
+            old = [None] * len(gradients)
         new = [_weighted_sum(buffer, [gradient], [weight])
                for buffer, gradient, weight in zip(old, gradients, self.weights)]
         if not _same_entries(old, new):

@@ -148,7 +148,8 @@ class ConfusionMatrix:
             rates = self.mat / self.mat.sum(axis=1, keepdims=True)
             taken = np.where(there[:, None], rates, 0)
             others = there.sum() - 1  # beside a class that has samples itself
-            fars = (taken.sum(axis=0) - taken.diagonal()) / others if others else np.full(self.nClasses, np.nan)
+            wrong = taken.sum(axis=0) - taken.diagonal()
+            fars = wrong / others if others else np.full(self.nClasses, np.nan)
         classFrrs = np.where(there, 1 - rates.diagonal(), np.nan)
         classFars = np.where(there, fars, np.nan)
         return classFrrs, classFars, classFrrs[there], classFars[there]
@@ -166,7 +167,8 @@ class ConfusionMatrix:
     def matthewsCorrelation(self):
         """For each class Matthews' correlation of target and prediction, -1 .. 1; 0 where one is constant."""
         right, missed, wrong, rest = self._outcomes()
-        scale = np.sqrt(right + wrong) * np.sqrt(right + missed) * np.sqrt(rest + wrong) * np.sqrt(rest + missed)
+        pairs = right + wrong, right + missed, rest + wrong, rest + missed
+        scale = np.prod(np.sqrt(pairs), axis=0)
         return np.where(scale > 0, (right * rest - wrong * missed) / np.where(scale > 0, scale, 1), 0.0)
 
     def _outcomes(self):

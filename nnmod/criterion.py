@@ -64,7 +64,8 @@ class Criterion(Stateful):
             return
         weights = np.array(weights, order="C")
         if not weights.ndim or weights.dtype.char not in "fd":
-            raise ValueError(f"weights must be a tensor of float32 or float64, got {tensor.describe(weights)}")
+            raise ValueError("weights must be a tensor of float32 or float64, "
+                             f"got {tensor.describe(weights)}")
         self.weights = weights
         self._type = f"cpu.{weights.dtype.name}"
 

@@ -92,7 +92,8 @@ class MaskZero(Container):
                              f"got {value.shape}")
         buffer = tensor.resize(None if isinstance(buffer, list) else buffer, value.shape, value.dtype)
         columns = value.size // max(rows, 1)
-        kernels.of(value).mask_rows(value.reshape(rows, columns), self._mask, buffer.reshape(rows, columns))
+        K = kernels.of(value)
+        K.zero_masked_rows(value.reshape(rows, columns), self._mask, buffer.reshape(rows, columns))
         return buffer
 
     def describe(self):

@@ -80,15 +80,21 @@ class Stateful:
             found += child.listModules()
         return found
 
-    def _everything(self):
-        """The tree, and the criterions that its modules hold."""
-        return _with_criterions(self.listModules())
-
     def _castModules(self):
-        """The modules of the tree that type() converts: all, unless a class leaves some out."""
+        """The modules and criterions that type() converts: all, unless a class leaves some out."""
         found = [self]
+        for criterion in self.criterions:
+            found += criterion._castModules()
         for child in self.modules:
             found += child._castModules()
+        return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        found = self.listModules()
+        for module in found:
+            for criterion in module.criterions:
+                found += criterion.listModules()
         return found
 
     def _tensorNames(self):
@@ -107,7 +113,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in _with_criterions(self._castModules()):
+        for module in self._castModules():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -564,15 +570,6 @@ class Module(Stateful):
         yield here, self
         for index, child in enumerate(self.modules):
             yield from child.namedModules(f"{here}[{index}] > ")
-
-
-def _with_criterions(modules):
-    """*modules*, and the criterions that they hold."""
-    found = list(modules)
-    for module in modules:
-        for criterion in module.criterions:
-            found += criterion.listModules()
-    return found
 
 
 def gradient_name(name):

@@ -2,13 +2,13 @@
 import numpy as np
 
 from . import check, kernels, nested, tensor
+from .arithmetic import CAddTable
 from .broadcast import Add, CAdd
 from .container import Container
 from .errors import ShapeError
 from .module import Module
 from .sigmoid import Sigmoid
 from .steps import AbstractRecurrent, Twin
-from .table import CAddTable
 
 
 class _Wrapped(AbstractRecurrent, Container):
@@ -400,7 +400,9 @@ class SAdd(Module):
         input = self.takeInput(input)
         check.floating("input", input)
         output = self.resize("output", input.shape, like=input)
-        _signed_add(input, output, self.addend, -1 if self.negate else 1)
+        _add_constant(input, output, self.addend)
+        if self.negate:
+            _scale(output, output, -1)
         return output
 
     def updateGradInput(self, input, gradOutput):
@@ -423,4 +425,4 @@ def _sizes(size):
 
 
 _scale = kernels.elementwise(kernels.formulas.scale)
-_signed_add = kernels.elementwise(kernels.formulas.signed_add)
+_add_constant = kernels.elementwise(kernels.formulas.add_constant)

@@ -299,7 +299,7 @@ class AbstractRecurrent(Module):
         mask = frame.mask
 
         def run(x, y):
-            kernels.of(x).mask_rows(_rows(x, mask), mask, _rows(y, mask))
+            kernels.of(x).zero_masked_rows(_rows(x, mask), mask, _rows(y, mask))
         return frame.map(name, value, run)
 
 

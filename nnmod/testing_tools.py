@@ -1,4 +1,4 @@
-"""What the checks of testing.py are made of: passes that repeat, arguments rearranged, comparisons in words."""
+"""What the checks of testing.py are made of: passes to repeat, arguments rearranged, comparisons in words."""
 import tracemalloc
 
 import numpy as np
@@ -131,6 +131,11 @@ def _copy(value):
 def _to(dtype):
     """A function that converts float tensors to *dtype* and copies the others."""
     return lambda x: x.astype(dtype) if x.dtype.kind == "f" else x.copy()
+
+
+def _change(value, function):
+    """*value* with *function* applied to its float tensors; the others as copies."""
+    return nested.map(lambda x: np.asarray(function(x)) if x.dtype.kind == "f" else x.copy(), value)
 
 
 def _strided(value):

@@ -241,7 +241,8 @@ class Logger:
                 raise ValueError(f"styles are for {', '.join(self.names)}, got {', '.join(unknown)}")
             before = self.styles or [None] * len(self.names)
             styles = [styles.get(name, old) for name, old in zip(self.names, before)]
-        styles = [style if style is None or isinstance(style, (list, tuple)) else str(style) for style in styles]
+        styles = [style if style is None or isinstance(style, (list, tuple)) else str(style)
+                  for style in styles]
         if len(styles) != len(self.names):
             raise ValueError(f"styles must be {len(self.names)}, one for each name, got {len(styles)}")
         self.styles = styles
@@ -307,7 +308,8 @@ def _cells(line):
 
 def _one_line(text):
     if any(c in text for c in "\t\n\r"):
-        raise ValueError(f"a log's names and texts stand in one cell, without tabs and newlines, got {text!r}")
+        raise ValueError("a log's names and texts stand in one cell, without tabs and newlines, "
+                         f"got {text!r}")
     return text
 
 

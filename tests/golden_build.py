@@ -19,6 +19,23 @@ ONE_BASED = {
     "JoinTable": (0,),
     "ClassNLLCriterion": (2,),
     "CrossEntropyCriterion": (2,),
+    "DepthConcat": (0,),
+    "Parallel": (0, 1),
+    "SplitTable": (0,),
+    "SelectTable": (0,),
+    "NarrowTable": (0,),
+    "MixtureTable": (0,),
+    "Squeeze": (0,),
+    "Unsqueeze": (0,),
+    "Select": (0, 1),
+    "Narrow": (0, 1),
+    "Replicate": (1,),
+    "Index": (0,),
+    "Padding": (0, 4),
+    "Sum": (0,),
+    "Mean": (0,),
+    "Max": (0,),
+    "Min": (0,),
 }
 
 #: What a call after construction means as a keyword argument: (class or None for any, method) -> words.
@@ -31,12 +48,21 @@ CALLS = {
 
 #: Classes whose constructor takes other arguments: name -> function(args, words) -> module.
 SPECIAL = {
+    "SpatialConvolutionMap": lambda args, words: connection_map(nnmod.SpatialConvolutionMap, args, words),
+    "SpatialFullConvolutionMap": lambda args, words: connection_map(nnmod.SpatialFullConvolutionMap, args, words),
     # The module keeps its type, and Torch's was float64.
     "DontCast": lambda args, words: nnmod.DontCast(args[0].double(), *args[1:], **words),
     # A padding of 0 is none in Torch; the norm's type is nil for 2.
     "LookupTable": lambda args, words: nnmod.LookupTable(
         *args[:2], *[p - 1 if p else None for p in args[2:3]], *args[3:4], *[t or 2 for t in args[4:]], **words),
+    "Transpose": lambda args, words: nnmod.Transpose(*[tuple(map(zero_based_dim, pair)) for pair in args], **words),
+    "Copy": lambda args, words: nnmod.Copy(*map(type_of, args[:2]), *args[2:]),
 }
+
+
+def connection_map(cls, args, words):
+    """A module with a connection table, whose planes are counted from 0."""
+    return cls(args[0].astype(np.int64) - 1, *args[1:], **words)
 
 
 def zero_based(target):
@@ -50,6 +76,15 @@ INPUTS = {
     "IndexLinear": lambda x: [nested.map(lambda k: k.astype(np.int64) - 1, x[0]), x[1],
                               *[sizes.astype(np.int64) for sizes in x[2:]]],
     "LookupTable": lambda x: x.astype(np.int64) - 1,
+    "Index": lambda input: [input[0], zero_based(input[1])],
+    "MaskedSelect": lambda input: [input[0], input[1].astype(bool)],
+    "OneHot": zero_based,
+}
+
+#: Targets that hold classes or other than numbers: name -> function of the recorded target.
+TARGETS = {
+    "ClassNLLCriterion": zero_based,
+    "CrossEntropyCriterion": zero_based,
 }
 
 #: Outputs that hold indices: name -> function of the recorded output.
@@ -65,6 +100,9 @@ GRAD_INPUTS = {
 #: Gradients by the parameters in another form: name -> function(recorded case, our parameters) -> a list.
 GRADIENTS = {
     "IndexLinear": lambda case, params: [_of_keys(case, params[0]), case["gradParams"][1]],
+    # Torch7's C code leaves the gradient behind as (nOutputPlane, nInputPlane, kH, kW).
+    "SpatialDepthWiseConvolution": lambda case, params: [
+        g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
     "WeightNorm": lambda case, params: [g.reshape(p.shape) for g, p in zip(case["gradParams"], params)],
 }
 
@@ -87,7 +125,7 @@ def _features_from_0(pairs):
 def _of_keys(case, weight):
     """Torch keeps a gradient for each key that came; here is one for each feature."""
     keys = np.concatenate([np.ravel(k) for k in nested.leaves(case["input"][0])]).astype(np.int64)
-    offset = case["new"]["args"][3] if len(case["new"]["args"]) > 3 else 0
+    offset = (case["new"]["args"][3] if len(case["new"]["args"]) > 3 else None) or 0
     dense = np.zeros(weight.shape)
     np.add.at(dense, keys - 1 + offset, case["gradParams"][0])
     return dense
@@ -144,3 +182,8 @@ def argument(value):
 def zero_based_dim(value):
     """A dimension or index counted from 0: 1 becomes 0, -1 (the last) stays -1."""
     return value - 1 if value > 0 else value
+
+
+def type_of(value):
+    """nnmod's name of a Torch type: torch.DoubleTensor is float64."""
+    return {"torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}[value]

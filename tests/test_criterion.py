@@ -93,7 +93,8 @@ def test_refused_in_words(criterion, input, target, kind, text):
 
 @pytest.mark.parametrize("make, kind, text", [
     (lambda: nnmod.WeightedMSECriterion(None), ValueError, "w must be a tensor of weights, got None"),
-    (lambda: nnmod.WeightedMSECriterion([1, 2]), ValueError, "weights must be a tensor of float32 or float64, got int64"),
+    (lambda: nnmod.WeightedMSECriterion([1, 2]), ValueError,
+     "weights must be a tensor of float32 or float64, got int64"),
     (lambda: nnmod.MultiMarginCriterion(3), ValueError, "p must be 1 or 2, got 3"),
     (lambda: nnmod.MultiMarginCriterion(1, np.ones((2, 2))), ValueError,
      "weights must be a tensor of shape (n,), one weight for each class, got shape (2, 2)"),

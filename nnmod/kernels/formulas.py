@@ -311,6 +311,53 @@ def scale(x, factor):
 
 def signed_add(x, addend, sign):
     return sign * (x + addend)
+def subtract(a, b):
+    return a - b
+
+
+def negative(x):
+    return -x
+
+
+def divide(a, b):
+    return a / b
+
+
+def divide_grad(a, b, dy):
+    """The gradients of a and of b."""
+    da = dy / b
+    return da, -(da / b) * a
+
+
+def larger_of_two(a, b):
+    """The larger one, and its number: 0 or 1.  Ties go to a; NaN is larger than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b > a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def smaller_of_two(a, b):
+    """The smaller one, and its number: 0 or 1.  Ties go to a; NaN is smaller than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b < a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def larger(best, where, x, number):
+    """best and where, or x and its number where x is larger."""
+    value, takes_x = larger_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def smaller(best, where, x, number):
+    """best and where, or x and its number where x is smaller."""
+    value, takes_x = smaller_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def pick(where, dy, number):
+    """dy where *where* is *number*, else 0."""
+    return select(where == number, dy, constant(0, dy))
 
 
 def add_scaled(x, y, factor):
@@ -321,6 +368,37 @@ def add_scaled(x, y, factor):
 def over_distance(y, dy):
     # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
     return dy / (y + constant(1e-7, y))
+# -- pooling by a norm: y = (sum of x ** p) ** (1 / p) ------------------------------
+
+def lp_power(x, p):
+    return x ** p
+
+
+def lp_root(s, p):
+    return s ** (constant(1, s) / p)
+
+
+def lp_share(y, dy, p):
+    # A window of zeros has no slope: 0, not 0 times Inf.
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy * select(y == zero, constant(1, y), y) ** (constant(1, y) - p))
+
+
+def lp_slope(x, share, p):
+    return share * x ** (p - constant(1, x))
+
+
+def lp_square(x):
+    return x * x
+
+
+def lp_square_root(s):
+    return sqrt(s)
+
+
+def lp_share_of_square(y, dy):
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy / select(y == zero, constant(1, y), y))
 
 
 # -- losses: the value for one element, and its derivative -----------------------

@@ -10,59 +10,67 @@ from .compile import inline, jit
 
 def broadcast_add(x, w, y):
     """y <- x + w.  See the reference."""
-    _each_row(_add, x, w, x, y)
+    _each_row(_add, x, w, y)
 
 
 def broadcast_multiply(x, w, y):
     """y <- x * w.  See the reference."""
-    _each_row(_multiply, x, w, x, y)
+    _each_row(_multiply, x, w, y)
 
 
 def broadcast_sum(x, w, scale=1.0):
     """w <- w + scale times the sum of x.  See the reference."""
-    _each_column(_sum, x, w, scale, x)
+    _each_column(_sum, x, w, x, w, float(scale))
 
 
 def broadcast_product_sum(x, dy, w, scale=1.0):
     """w <- w + scale times the sum of x * dy.  See the reference."""
-    _each_column(_product_sum, x, w, scale, x, dy)
+    _each_column(_product_sum, x, w, x, dy, w, float(scale))
 
 
-def _each_row(kernel, like, w, *tensors):
-    A, B, C, D, E = like.shape
-    rows = A * B * C * D
-    threads.run(kernel, rows, threads.grain(E, threads.ELEMENTS_PER_THREAD),
-                *[t.reshape(rows, E) for t in tensors], *_steps(like, w))
-
-
-def _each_column(kernel, like, w, scale, *tensors):
-    A, B, C, D, E = like.shape
-    rows = A * B * C * D
-    args = (*[t.reshape(rows, E) for t in tensors], *_steps(like, w), float(scale))
-    if w.shape[4] == E > 1:
-        threads.run(kernel, E, threads.grain(rows, threads.ELEMENTS_PER_THREAD), *args)
+def _each_row(kernel, x, w, y):
+    rows = x.size // max(1, x.shape[4])
+    if x.size < 2 * threads.ELEMENTS_PER_THREAD:
+        kernel(0, rows, x, w, y)
     else:
-        kernel(0, E, *args)
+        threads.run(kernel, rows, threads.grain(x.shape[4], threads.ELEMENTS_PER_THREAD), x, w, y)
 
 
-def _steps(x, w):
-    """w as rows, and how to find the row of w that belongs to a row of x."""
-    A, B, C, D, E = w.shape
-    return (w.reshape(A * B * C * D, E), x.shape[1], x.shape[2], x.shape[3],
-            B * C * D * (A > 1), C * D * (B > 1), D * (C > 1), 1 * (D > 1))
+def _each_column(kernel, x, w, *args):
+    columns = x.shape[4]
+    if x.size < 2 * threads.ELEMENTS_PER_THREAD or w.shape[4] == 1:
+        kernel(0, columns, *args)
+    else:
+        threads.run(kernel, columns, threads.grain(x.size // columns, threads.ELEMENTS_PER_THREAD), *args)
 
 
 @inline
-def _row_of(r, B, C, D, step_a, step_b, step_c, step_d):
+def _rows(t):
+    return t.reshape((t.shape[0] * t.shape[1] * t.shape[2] * t.shape[3], t.shape[4]))
+
+
+@inline
+def _steps(x, w):
+    """What finds the row of w that belongs to a row of x: sizes of x, and how far to go in w."""
+    A, B, C, D, _ = w.shape
+    return (x.shape[1], x.shape[2], x.shape[3], B * C * D if A > 1 else 0, C * D if B > 1 else 0,
+            D if C > 1 else 0, 1 if D > 1 else 0)
+
+
+@inline
+def _row_of(r, steps):
+    B, C, D, step_a, step_b, step_c, step_d = steps
     d, r = r % D, r // D
     c, r = r % C, r // C
     return r // B * step_a + r % B * step_b + c * step_c + d * step_d
 
 
 @jit
-def _add(start, stop, x, y, w, B, C, D, step_a, step_b, step_c, step_d):
+def _add(start, stop, x, w, y):
+    steps = _steps(x, w)
+    x, w, y = _rows(x), _rows(w), _rows(y)
     for r in range(start, stop):
-        xr, yr, wr = x[r], y[r], w[_row_of(r, B, C, D, step_a, step_b, step_c, step_d)]
+        xr, yr, wr = x[r], y[r], w[_row_of(r, steps)]
         if wr.size == 1:
             value = wr[0]
             for e in range(xr.size):
@@ -73,9 +81,11 @@ def _add(start, stop, x, y, w, B, C, D, step_a, step_b, step_c, step_d):
 
 
 @jit
-def _multiply(start, stop, x, y, w, B, C, D, step_a, step_b, step_c, step_d):
+def _multiply(start, stop, x, w, y):
+    steps = _steps(x, w)
+    x, w, y = _rows(x), _rows(w), _rows(y)
     for r in range(start, stop):
-        xr, yr, wr = x[r], y[r], w[_row_of(r, B, C, D, step_a, step_b, step_c, step_d)]
+        xr, yr, wr = x[r], y[r], w[_row_of(r, steps)]
         if wr.size == 1:
             value = wr[0]
             for e in range(xr.size):
@@ -86,10 +96,12 @@ def _multiply(start, stop, x, y, w, B, C, D, step_a, step_b, step_c, step_d):
 
 
 @jit
-def _sum(start, stop, x, w, B, C, D, step_a, step_b, step_c, step_d, scale):
+def _sum(start, stop, x, w, scale):
     scale = w.dtype.type(scale)
+    steps = _steps(x, w)
+    x, w = _rows(x), _rows(w)
     for r in range(x.shape[0]):
-        xr, wr = x[r, start:stop], w[_row_of(r, B, C, D, step_a, step_b, step_c, step_d)]
+        xr, wr = x[r, start:stop], w[_row_of(r, steps)]
         if wr.size == 1:
             total = w.dtype.type(0)
             for e in range(xr.size):
@@ -102,11 +114,12 @@ def _sum(start, stop, x, w, B, C, D, step_a, step_b, step_c, step_d, scale):
 
 
 @jit
-def _product_sum(start, stop, x, dy, w, B, C, D, step_a, step_b, step_c, step_d, scale):
+def _product_sum(start, stop, x, dy, w, scale):
     scale = w.dtype.type(scale)
+    steps = _steps(x, w)
+    x, dy, w = _rows(x), _rows(dy), _rows(w)
     for r in range(x.shape[0]):
-        xr, dyr = x[r, start:stop], dy[r, start:stop]
-        wr = w[_row_of(r, B, C, D, step_a, step_b, step_c, step_d)]
+        xr, dyr, wr = x[r, start:stop], dy[r, start:stop], w[_row_of(r, steps)]
         if wr.size == 1:
             total = w.dtype.type(0)
             for e in range(xr.size):

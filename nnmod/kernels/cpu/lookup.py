@@ -78,10 +78,14 @@ def _first_outside(indices, where, low, high):
 
 @jit
 def _gather(start, stop, indices, w, y):
+    # Flat, so that the copy of a row is a plain run of memory.
+    D = w.shape[1]
+    flat_w, flat_y = w.reshape(w.size), y.reshape(y.size)
     for n in range(start, stop):
-        wk, yn = w[indices[n]], y[n]
-        for d in range(yn.size):
-            yn[d] = wk[d]
+        k = indices[n] * D
+        row, yn = flat_w[k:k + D], flat_y[n * D:n * D + D]
+        for d in range(D):
+            yn[d] = row[d]
 
 
 @jit

@@ -8,7 +8,7 @@ def zero_row_mask(x, mask):
     _zero_row_mask(0, x.shape[0], x, mask)
 
 
-def mask_rows(x, mask, y):
+def zero_masked_rows(x, mask, y):
     """y <- x, with 0 in the rows that the mask marks.  See the reference."""
     N, F = x.shape
     threads.run(_mask_rows, N, threads.grain(F, threads.ELEMENTS_PER_THREAD), x, mask, y)

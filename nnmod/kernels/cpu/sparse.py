@@ -149,7 +149,14 @@ def _index_update_output(start, stop, keys, values, offsets, w, bias, y):
         yn = y[n]
         for o in range(yn.size):
             yn[o] = bias[o]
-        for m in range(offsets[n], offsets[n + 1]):
+        first, last = offsets[n], offsets[n + 1]
+        last4 = first + (last - first) // 4 * 4
+        for m in range(first, last4, 4):
+            w0, w1, w2, w3 = w[keys[m]], w[keys[m + 1]], w[keys[m + 2]], w[keys[m + 3]]
+            v0, v1, v2, v3 = values[m], values[m + 1], values[m + 2], values[m + 3]
+            for o in range(yn.size):
+                yn[o] += (v0 * w0[o] + v1 * w1[o]) + (v2 * w2[o] + v3 * w3[o])
+        for m in range(last4, last):
             wk, value = w[keys[m]], values[m]
             for o in range(yn.size):
                 yn[o] += value * wk[o]

@@ -11,7 +11,7 @@ def zero_row_mask(x, mask):
     mask[...] = (x == 0).all(axis=1)
 
 
-def mask_rows(x, mask, y):
+def zero_masked_rows(x, mask, y):
     """y <- x, with 0 in the rows that the mask marks; what x holds there is not used.
 
     x     (N, F)
