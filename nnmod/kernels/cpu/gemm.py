@@ -1,0 +1,233 @@
+"""The matrix product c <- alpha a b + beta c + bias, around the tiles of tiles.py.
+
+Loops go over tiles of c.  An operand that they read often, or whose elements do not lie as
+a tile wants them, is first copied ("packed") into panels as wide as a tile, so that every
+step of a tile reads on where the last one stopped.  Where few rows or columns meet operands
+that both run along the common dimension, each element of c is a dot product of two runs.
+
+All works on addresses and strides in bytes: a transposed matrix is one whose strides have
+changed places.  Scratch memory is on the stack of the thread that computes: nothing is
+allocated, nothing shared.
+
+The way that a product takes depends on its whole shape, never on the rows or columns that a
+thread was given, and the common dimension is always cut in the same places: every element
+is computed by the same operations in the same order, however many threads there are.
+"""
+from numba import types
+from numba.extending import intrinsic
+
+from .compile import call, inline, native
+from .simd import VECTOR_BYTES, Emitter
+from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, LINE_COLUMNS, LINE_ROWS, PAIR_COLUMNS, PAIR_ROWS,
+                    TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, dot_line, dot_tile, emit_turn, line_tile,
+                    pair_tile, tall_tile, wide_tile)
+
+#: The common dimension is cut into equal parts of this length at most: a panel of b then stays
+#: in the L1 cache while a block of a, in the L2 cache, passes by.
+DEPTH = 256
+_BLOCK_BYTES = 128 * 1024
+# A transposed square may reach over a panel's end by all but one of its rows.
+_PANEL_BYTES = (DEPTH + 16) * max(TALL_COLUMNS, WIDE_COLUMNS) * VECTOR_BYTES
+_DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS)
+
+#: Up to so many rows (or columns) dot products are faster than packing.
+DOT_LIMIT = 16
+#: Up to so many tiles above each other b is read where it lies, and beside each other a.
+DIRECT_B = 3
+DIRECT_A = 4
+
+# Threads share a product in steps of so many rows, or vectors of columns: whole tiles.
+ROW_STEP = TALL_ROWS * WIDE_ROWS // 2
+COLUMN_STEP = TALL_COLUMNS * WIDE_COLUMNS
+
+
+@inline
+def multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+             alpha, beta, bias):
+    """Rows top .. bottom and columns left .. right of c (M, N) <- alpha a b + beta c + bias.
+
+    a (M, K), b (K, N)  addresses, with the steps in bytes along each dimension
+    c                   likewise; along one dimension its elements must be neighbours
+    bias                the address of N numbers, or 0; the dtype is that of alpha and beta
+    """
+    call(_multiply, (M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+                     alpha, beta, bias))
+
+
+@intrinsic
+def _emitted(typingctx, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+             alpha, beta, bias):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, alpha)
+        emit_multiply(e, *e.values(args))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 16, alpha, beta, types.intp), codegen
+
+
+@native(*["int"] * 16, "number", "number", "int")
+def _multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+              alpha, beta, bias):
+    _emitted(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+             alpha, beta, bias)
+
+
+def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+                  alpha, beta, bias):
+    """The whole product; see multiply."""
+    size = e.item_bytes
+    rows, columns = bottom - top, right - left
+    a, b, c = a + top * a_row, b + left * b_col, c + top * c_row + left * c_col
+    bias = e.where(bias.equals(0), bias, bias + left * size)
+    runs = a_k.equals(size) & b_k.equals(size)
+    with e.choice(runs & ((M <= DOT_LIMIT) | (N <= DOT_LIMIT))) as (yes, no):
+        with yes:
+            flip = M > N  # c's transpose has few rows
+
+            def flipped(x, y):
+                return e.where(flip, y, x), e.where(flip, x, y)
+
+            rows_, columns_ = flipped(rows, columns)
+            a_, b_ = flipped(a, b)
+            a_row_, b_row_ = flipped(a_row, b_col)
+            c_row_, c_col_ = flipped(c_row, c_col)
+            bias_row, bias_col = flipped(e.integer(0), e.integer(size))
+            _emit_by_dots(e, rows_, columns_, K, a_, a_row_, b_, b_row_, c, c_row_, c_col_, alpha, beta,
+                          bias, bias_row, bias_col)
+        with no:
+            _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias)
+
+
+def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias):
+    """All of c in tiles; c's rows lie without gaps."""
+    size = e.item_bytes
+    tile, R, W = _emit_tile_for(e, M, N, b_col.equals(size))
+    few = R <= 2  # tiles that read b where it lies, in part too
+    pack_a = columns > W * DIRECT_A
+    pack_b = b_col.differs(size) | (rows > R * DIRECT_B)
+    # A packed row of a is a tile's height; where that is more than a vector, whole vectors, for
+    # turning a square writes whole vectors: past a row's end that is made good by the next row.
+    P = e.where(R <= e.lanes, R, e.rounded(R, e.lanes))
+    pack = e.function(_pack)
+    block, panel = e.stack(_BLOCK_BYTES), e.stack(_PANEL_BYTES)
+
+    parts = e.larger(e.rounded(K, DEPTH) // DEPTH, e.integer(1))
+    depth = e.larger((K + parts - 1) // parts, e.integer(1))
+    height = (_BLOCK_BYTES - P * (e.lanes * size)) // (depth * P * size) * R
+    with e.range(0, e.larger(K, e.integer(1)), depth) as k:
+        length = e.smaller(depth, K - k)
+        keep = e.where(k.equals(0), beta, e.number(1.0))
+        added = e.where(k.equals(0), bias, 0)
+        with e.range(0, rows, height) as top:
+            bottom = e.smaller(top + height, rows)
+
+            def packed(i):
+                return block + (i - top) // R * depth * P * size
+
+            with e.when(pack_a), e.range(top, bottom, R) as i:
+                e.call(pack, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P, e.smaller(R, bottom - i))
+            with e.range(0, columns, W) as j:
+                n = e.smaller(W, columns - j)
+                copied = pack_b | ((n < W) & (R > 2))
+                b_here = b + k * b_k + j * b_col
+                with e.when(copied):
+                    e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, n)
+                b_here, b_step = e.where(copied, panel, b_here), e.where(copied, W * size, b_k)
+                bias_here = e.where(added.equals(0), 0, added + j * size)
+                with e.range(top, bottom, R) as i:
+                    a_here = e.where(pack_a, packed(i), a + i * a_row + k * a_k)
+                    e.call(tile, length, a_here, e.where(pack_a, size, a_row),
+                               e.where(pack_a, P * size, a_k), b_here, b_step, c + i * c_row + j * size, c_row,
+                               e.smaller(R, bottom - i), n, b_step * 8, alpha, keep, bias_here)
+
+
+def _emit_tile_for(e, M, N, rows_of_b):
+    """Which tile, with its rows and its width: one made for few rows, else the one that wastes less."""
+    def waste(rows, columns):
+        return e.rounded(M, rows) * e.rounded(N, columns * e.lanes)
+
+    choices = [
+        (rows_of_b & M.equals(1), line_tile, LINE_ROWS, LINE_COLUMNS),
+        (rows_of_b & M.equals(2), pair_tile, PAIR_ROWS, PAIR_COLUMNS),
+        (waste(WIDE_ROWS, WIDE_COLUMNS) < waste(TALL_ROWS, TALL_COLUMNS), wide_tile, WIDE_ROWS, WIDE_COLUMNS),
+    ]
+    tile, R, W = (e.function(tall_tile), e.integer(TALL_ROWS), e.integer(TALL_COLUMNS * e.lanes))
+    for truth, kernel, rows, columns in reversed(choices):
+        tile = e.where(truth, e.function(kernel), tile)
+        R, W = e.where(truth, rows, R), e.where(truth, columns * e.lanes, W)
+    return tile, R, W
+
+
+@intrinsic
+def _emitted_pack(typingctx, like, source, step, across, out, K, width, valid):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_pack(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 7), codegen
+
+
+@native("number", *["int"] * 7)
+def _pack(like, source, step, across, out, K, width, valid):
+    _emitted_pack(like, source, step, across, out, K, width, valid)
+
+
+def emit_pack(e, source, step, across, out, K, width, valid):
+    """out[k, w] <- source[k, w] for w < valid, zeros up to *width*.
+
+    source  element (k, w) at source + k step + w across
+    out     (K, width) without gaps; up to a square of vectors beyond its end may be written
+    """
+    size, V = e.item_bytes, e.lanes
+    row = width * size
+
+    def copy_rows():
+        with e.range(0, K) as k, e.range(0, width, V) as w:
+            here, there = source + k * step + w * size, out + k * row + w * size
+            with e.choice(valid >= w + V) as (yes, no):
+                with yes:
+                    e.store(e.load(here), there)
+                with no:
+                    e.store(e.load(here, e.mask(valid - w)), there)
+
+    def turn_squares():
+        with e.range(0, width, V) as w, e.range(0, K, V) as k:
+            emit_turn(e, source + k * step + w * across, across, out + k * row + w * size, row, valid - w, K - k)
+
+    def copy_numbers():
+        with e.range(0, K) as k, e.range(0, width) as w:
+            there = out + k * row + w * size
+            with e.choice(w < valid) as (yes, no):
+                with yes:
+                    e.put(e.get(source + k * step + w * across), there)
+                with no:
+                    e.put(e.number(0.0), there)
+
+    with e.choice(across.equals(size)) as (yes, no):
+        with yes:
+            copy_rows()
+        with no, e.choice(step.equals(size)) as (yes_, no_):
+            with yes_:
+                turn_squares()
+            with no_:
+                copy_numbers()
+
+
+def _emit_by_dots(e, rows, columns, K, a, a_row, b, b_row, c, c_row, c_col, alpha, beta, bias, bias_row, bias_col):
+    """c[i, j] <- alpha times row i of a times row j of b, + beta c + bias[i or j]."""
+    size = e.item_bytes
+    one = rows.equals(1)
+    tile = e.where(one, e.function(dot_line), e.function(dot_tile))
+    R, C = e.where(one, 1, e.integer(DOT_ROWS)), e.where(one, DOT_LINE_COLUMNS, e.integer(DOT_COLUMNS))
+    out = e.stack(_DOT_BYTES)
+    with e.range(0, columns, C) as j, e.range(0, rows, R) as i:
+        m, n = e.smaller(R, rows - i), e.smaller(C, columns - j)
+        e.call(tile, alpha, K, a + i * a_row, a_row, b + j * b_row, b_row, m, n, out)
+        with e.range(0, m) as p, e.range(0, n) as q:
+            there = c + (i + p) * c_row + (j + q) * c_col
+            total = [e.get(out + (p * C + q) * size) * alpha]
+            total = e.changed(beta.differs(0.0), lambda total: [total[0] + e.get(there) * beta], total)
+            total = e.changed(bias.differs(0), lambda total: [
+                total[0] + e.get(bias + (i + p) * bias_row + (j + q) * bias_col)], total)
+            e.put(total[0], there)

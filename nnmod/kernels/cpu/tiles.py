@@ -1,0 +1,217 @@
+"""The innermost kernels of the matrix product: one tile of the result, in registers.
+
+Each is written once for tiles of every size (see simd.py on Emitters), and compiled at the
+sizes that the tables below name.  All addresses and strides are in bytes.
+"""
+import platform
+
+from numba import types
+from numba.extending import intrinsic
+
+from .compile import native
+from .simd import VECTOR_BITS, Emitter
+
+_MANY_REGISTERS = VECTOR_BITS == 512 or platform.machine().lower() in ("aarch64", "arm64")
+
+# Tiles are rows x vectors: as many sums as the multipliers can have under way at once, and
+# few enough to leave registers for a row of b and an element of a.
+TALL_ROWS, TALL_COLUMNS = (14, 2) if _MANY_REGISTERS else (6, 2)
+WIDE_ROWS, WIDE_COLUMNS = (8, 3) if _MANY_REGISTERS else (4, 3)
+PAIR_ROWS, PAIR_COLUMNS = 2, 4
+LINE_ROWS, LINE_COLUMNS = 1, 8
+# Tiles of dot products are rows x columns sums, each a vector until its end.
+DOT_ROWS, DOT_COLUMNS = (4, 5) if _MANY_REGISTERS else (4, 3)
+DOT_LINE_COLUMNS = 8
+
+
+# -- a tile whose lanes run along the rows of b and c ------------------------------------------
+
+def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    """c <- alpha a b + beta c + bias, for *rows* rows and *columns* vectors of c.
+
+    K      the length of the common dimension
+    a      element (i, k) at a + i a_row + k a_k; past row m that row is read again
+    b      element (k, j) at b + k b_k and on from there, for the first n columns
+    c      element (i, j) at c + i c_row and on from there; touched are m rows and n columns
+    ahead  how far before its use a row of b is fetched from memory, in bytes
+    beta   with 0, c is not read
+    bias   the address of a number for each column, or 0
+    """
+    tile = [(i, j) for i in range(rows) for j in range(columns)]
+    vector_bytes = e.vector_bytes
+    whole = n >= columns * e.lanes
+    masks = [e.mask(n, j * e.lanes) for j in range(columns)]
+
+    def at(i, j):
+        return c + i * c_row + j * vector_bytes
+
+    def sums(masks):
+        """The sums over the common dimension; masks for the columns of b, or Nones."""
+        offsets = [e.smaller(m - 1, i) * a_row for i in range(rows)]
+
+        def step(a, b, sums):
+            if rows <= 2:  # b is read once, straight from memory
+                for j in range(0, columns, max(1, 64 // vector_bytes)):
+                    e.prefetch(b + ahead + j * vector_bytes)
+            right = [e.load(b + j * vector_bytes, masks[j]) for j in range(columns)]
+            sums = iter(sums)
+            new = []
+            for i in range(rows):
+                left = e.broadcast(e.get(a + offsets[i]))
+                new += [e.fma(left, right[j], next(sums)) for j in range(columns)]
+            return a + a_k, b + b_k, new
+
+        return e.loop(K, step, a, b, [e.zero() for _ in tile])[2]
+
+    def finish(sums, masks):
+        """alpha, beta and bias, and into memory."""
+        scale, keep = e.broadcast(alpha), e.broadcast(beta)
+        sums = e.changed(alpha.differs(1.0), lambda sums: [vector * scale for vector in sums], sums)
+
+        def add_c(sums):
+            kept = []
+            for (i, j), vector in zip(tile, sums):
+                row = c + e.smaller(m - 1, i) * c_row
+                kept.append(e.fma(keep, e.load(row + j * vector_bytes, masks[j]), vector))
+            return kept
+
+        def add_bias(sums):
+            added = [e.load(bias + j * vector_bytes, masks[j]) for j in range(columns)]
+            return [vector + added[j] for (i, j), vector in zip(tile, sums)]
+
+        sums = e.changed(beta.differs(0.0), add_c, sums)
+        sums = e.changed(bias.differs(0), add_bias, sums)
+        for i in range(rows):
+            with e.when(m > i):
+                for j in range(columns):
+                    e.store(sums[i * columns + j], at(i, j), masks[j])
+
+    no_masks = [None] * columns
+    if rows > 2:
+        for i in range(rows):
+            for j in range(0, columns, max(1, 64 // vector_bytes)):
+                e.prefetch(at(i, j))
+        # b is read past column n here: it lies in a panel as wide as the tile.
+        total = sums(no_masks)
+        with e.choice(whole) as (yes, no):
+            with yes:
+                finish(total, no_masks)
+            with no:
+                finish(total, masks)
+    else:
+        with e.choice(whole) as (yes, no):
+            with yes:
+                finish(sums(no_masks), no_masks)
+            with no:
+                finish(sums(masks), masks)
+
+
+@intrinsic(prefer_literal=True)
+def _product(typingctx, like, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_product(e, rows.literal_value, columns.literal_value, *e.values(args[3:]))
+        return context.get_dummy_value()
+
+    return types.void(like, rows, columns, *[types.intp] * 11, like, like, types.intp), codegen
+
+
+_PRODUCT = (*["int"] * 11, "number", "number", "int")
+
+
+@native(*_PRODUCT)
+def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+
+
+@native(*_PRODUCT)
+def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+
+
+@native(*_PRODUCT)
+def pair_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    _product(alpha, PAIR_ROWS, PAIR_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+
+
+@native(*_PRODUCT)
+def line_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+    _product(alpha, LINE_ROWS, LINE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+
+
+# -- a tile of dot products: lanes run along the common dimension ---------------------------------
+
+def emit_dots(e, rows, columns, K, a, a_row, b, b_row, m, n, out):
+    """out <- the products of rows of a with rows of b: rows x columns numbers, row by row.
+
+    a  row i at a + i a_row, K numbers; b alike.  Of a there are m rows, and of b n: past them
+       the last is taken again, so that out has every place filled.
+    """
+    tile = [(i, j) for i in range(rows) for j in range(columns)]
+    lefts = [e.smaller(m - 1, i) * a_row for i in range(rows)]
+    rights = [e.smaller(n - 1, j) * b_row for j in range(columns)]
+
+    def step(a, b, sums, mask=None):
+        x = [e.load(a + offset, mask) for offset in lefts]
+        y = [e.load(b + offset, mask) for offset in rights]
+        return a + e.vector_bytes, b + e.vector_bytes, [e.fma(x[i], y[j], total) for (i, j), total in zip(tile, sums)]
+
+    shift = e.lanes.bit_length() - 1
+    a, b, sums = e.loop(K >> shift, step, a, b, [e.zero() for _ in tile])
+    rest = K & (e.lanes - 1)
+    sums = e.changed(rest > 0, lambda sums: step(a, b, sums, e.mask(rest))[2], sums)
+    for k, total in enumerate(sums):
+        e.put(e.sum(total), out + k * e.item_bytes)
+
+
+@intrinsic(prefer_literal=True)
+def _dots(typingctx, like, rows, columns, K, a, a_row, b, b_row, m, n, out):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_dots(e, rows.literal_value, columns.literal_value, *e.values(args[3:]))
+        return context.get_dummy_value()
+
+    return types.void(like, rows, columns, *[types.intp] * 8), codegen
+
+
+_DOTS = ("number", *["int"] * 8)
+
+
+@native(*_DOTS)
+def dot_tile(like, K, a, a_row, b, b_row, m, n, out):
+    _dots(like, DOT_ROWS, DOT_COLUMNS, K, a, a_row, b, b_row, m, n, out)
+
+
+@native(*_DOTS)
+def dot_line(like, K, a, a_row, b, b_row, m, n, out):
+    _dots(like, 1, DOT_LINE_COLUMNS, K, a, a_row, b, b_row, m, n, out)
+
+
+# -- packing ------------------------------------------------------------------------------------
+
+def emit_turn(e, a, a_row, out, out_row, m, n):
+    """A square of a matrix, transposed: *out* has n's dimension along its rows.
+
+    Read are m rows of n elements, at most a vector of either, zeros else; written is every
+    lane of as many vectors as one has lanes, vector k at out + k out_row.
+    """
+    def turn(masks):
+        rows = [e.load(a + i * a_row, masks[i]) for i in range(e.lanes)]
+        for k, vector in enumerate(e.transpose(rows)):
+            e.store(vector, out + k * out_row)
+
+    with e.choice((m >= e.lanes) & (n >= e.lanes)) as (yes, no):
+        with yes:
+            turn([None] * e.lanes)
+        with no:
+            turn([e.mask(e.where(m > i, n, e.integer(0))) for i in range(e.lanes)])
+
+
+@intrinsic
+def turn(typingctx, like, a, a_row, out, out_row, m, n):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_turn(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 6), codegen
