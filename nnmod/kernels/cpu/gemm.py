@@ -6,8 +6,8 @@ step of a tile reads on where the last one stopped.  Where few rows or columns m
 that both run along the common dimension, each element of c is a dot product of two runs.
 
 All works on addresses and strides in bytes: a transposed matrix is one whose strides have
-changed places.  Scratch memory is on the stack of the thread that computes: nothing is
-allocated, nothing shared.
+changed places.  Scratch memory is on the stack of the thread that computes, or handed in by
+who has more of it: nothing is allocated, nothing shared.
 
 The way that a product takes depends on its whole shape, never on the rows or columns that a
 thread was given, and the common dimension is always cut in the same places: every element
@@ -24,8 +24,9 @@ from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, LINE_COLUMNS, LINE_
 
 #: The common dimension is cut into equal parts of this length at most: a panel of b then stays
 #: in the L1 cache while a block of a, in the L2 cache, passes by.
-DEPTH = 256
-_BLOCK_BYTES = 128 * 1024
+import os
+DEPTH = int(os.environ.get("XD","256"))
+_BLOCK_BYTES = int(os.environ.get("XB","128")) * 1024
 # A transposed square may reach over a panel's end by all but one of its rows.
 _PANEL_BYTES = (DEPTH + 16) * max(TALL_COLUMNS, WIDE_COLUMNS) * VECTOR_BYTES
 _DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS)
@@ -36,6 +37,16 @@ DOT_LIMIT = 16
 DIRECT_B = 3
 DIRECT_A = 4
 
+#: Scratch memory beyond this serves no more.
+MOST_WORK_BYTES = 4 * 1024 * 1024
+
+
+def work_bytes(M, N, K, itemsize):
+    """How much scratch memory a product of M rows can use: 0 if the stack has enough."""
+    needed = (min(K, DEPTH) * itemsize * M * 4) // 3 + 4096
+    return min(needed, MOST_WORK_BYTES) if needed > _BLOCK_BYTES and N > DIRECT_A * 16 else 0
+
+
 # Threads share a product in steps of so many rows, or vectors of columns: whole tiles.
 ROW_STEP = TALL_ROWS * WIDE_ROWS // 2
 COLUMN_STEP = TALL_COLUMNS * WIDE_COLUMNS
@@ -43,37 +54,39 @@ COLUMN_STEP = TALL_COLUMNS * WIDE_COLUMNS
 
 @inline
 def multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-             alpha, beta, bias):
+             alpha, beta, bias, work, work_bytes):
     """Rows top .. bottom and columns left .. right of c (M, N) <- alpha a b + beta c + bias.
 
     a (M, K), b (K, N)  addresses, with the steps in bytes along each dimension
     c                   likewise; along one dimension its elements must be neighbours
     bias                the address of N numbers, or 0; the dtype is that of alpha and beta
+    work, work_bytes    scratch memory of the thread's own, where there is more than it has
+                        on its stack: b is then packed less often.  It changes no bit.
     """
     call(_multiply, (M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-                     alpha, beta, bias))
+                     alpha, beta, bias, work, work_bytes))
 
 
 @intrinsic
 def _emitted(typingctx, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-             alpha, beta, bias):
+             alpha, beta, bias, work, work_bytes):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, alpha)
         emit_multiply(e, *e.values(args))
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 16, alpha, beta, types.intp), codegen
+    return types.void(*[types.intp] * 16, alpha, beta, *[types.intp] * 3), codegen
 
 
-@native(*["int"] * 16, "number", "number", "int")
+@native(*["int"] * 16, "number", "number", "int", "int", "int")
 def _multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-              alpha, beta, bias):
+              alpha, beta, bias, work, work_bytes):
     _emitted(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-             alpha, beta, bias)
+             alpha, beta, bias, work, work_bytes)
 
 
 def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
-                  alpha, beta, bias):
+                  alpha, beta, bias, work, work_bytes):
     """The whole product; see multiply."""
     size = e.item_bytes
     rows, columns = bottom - top, right - left
@@ -95,25 +108,27 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
             _emit_by_dots(e, rows_, columns_, K, a_, a_row_, b_, b_row_, c, c_row_, c_col_, alpha, beta,
                           bias, bias_row, bias_col)
         with no:
-            _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias)
+            _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
+                           work, work_bytes)
 
 
-def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias):
+def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
+                   work, work_bytes):
     """All of c in tiles; c's rows lie without gaps."""
     size = e.item_bytes
     tile, R, W = _emit_tile_for(e, M, N, b_col.equals(size))
-    few = R <= 2  # tiles that read b where it lies, in part too
-    pack_a = columns > W * DIRECT_A
+    pack_a = (columns > W * DIRECT_A) & (R > 2)
     pack_b = b_col.differs(size) | (rows > R * DIRECT_B)
     # A packed row of a is a tile's height; where that is more than a vector, whole vectors, for
     # turning a square writes whole vectors: past a row's end that is made good by the next row.
     P = e.where(R <= e.lanes, R, e.rounded(R, e.lanes))
     pack = e.function(_pack)
-    block, panel = e.stack(_BLOCK_BYTES), e.stack(_PANEL_BYTES)
+    block, panel = e.where(work_bytes > _BLOCK_BYTES, work, e.stack(_BLOCK_BYTES)), e.stack(_PANEL_BYTES)
+    block_bytes = e.larger(work_bytes, e.integer(_BLOCK_BYTES))
 
     parts = e.larger(e.rounded(K, DEPTH) // DEPTH, e.integer(1))
     depth = e.larger((K + parts - 1) // parts, e.integer(1))
-    height = (_BLOCK_BYTES - P * (e.lanes * size)) // (depth * P * size) * R
+    height = (block_bytes - P * (e.lanes * size)) // (depth * P * size) * R
     with e.range(0, e.larger(K, e.integer(1)), depth) as k:
         length = e.smaller(depth, K - k)
         keep = e.where(k.equals(0), beta, e.number(1.0))
@@ -128,7 +143,7 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                 e.call(pack, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P, e.smaller(R, bottom - i))
             with e.range(0, columns, W) as j:
                 n = e.smaller(W, columns - j)
-                copied = pack_b | ((n < W) & (R > 2))
+                copied = pack_b | ((n < W) & (R > 2))  # the smallest tiles read the last columns where they lie
                 b_here = b + k * b_k + j * b_col
                 with e.when(copied):
                     e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, n)
@@ -174,22 +189,22 @@ def _pack(like, source, step, across, out, K, width, valid):
 
 
 def emit_pack(e, source, step, across, out, K, width, valid):
-    """out[k, w] <- source[k, w] for w < valid, zeros up to *width*.
+    """out[k, w] <- source[k, w], for w < valid; what it writes for other w means nothing.
 
     source  element (k, w) at source + k step + w across
-    out     (K, width) without gaps; up to a square of vectors beyond its end may be written
+    out     (K, width) without gaps, width at most three vectors; up to a square of vectors
+            beyond its end may be written
     """
     size, V = e.item_bytes, e.lanes
     row = width * size
 
-    def copy_rows():
-        with e.range(0, K) as k, e.range(0, width, V) as w:
-            here, there = source + k * step + w * size, out + k * row + w * size
-            with e.choice(valid >= w + V) as (yes, no):
-                with yes:
-                    e.store(e.load(here), there)
-                with no:
-                    e.store(e.load(here, e.mask(valid - w)), there)
+    def copy_rows(vectors):
+        masks = [e.mask(valid, v * V) for v in range(vectors)]
+        with e.range(0, K) as k:
+            here, there = source + k * step, out + k * row
+            e.prefetch(here + step * 8)
+            for v in range(vectors):
+                e.store(e.load(here + v * e.vector_bytes, masks[v]), there + v * e.vector_bytes)
 
     def turn_squares():
         with e.range(0, width, V) as w, e.range(0, K, V) as k:
@@ -197,16 +212,13 @@ def emit_pack(e, source, step, across, out, K, width, valid):
 
     def copy_numbers():
         with e.range(0, K) as k, e.range(0, width) as w:
-            there = out + k * row + w * size
-            with e.choice(w < valid) as (yes, no):
-                with yes:
-                    e.put(e.get(source + k * step + w * across), there)
-                with no:
-                    e.put(e.number(0.0), there)
+            e.put(e.get(source + k * step + e.smaller(w, valid - 1) * across), out + k * row + w * size)
 
     with e.choice(across.equals(size)) as (yes, no):
         with yes:
-            copy_rows()
+            for vectors in (1, 2, 3):
+                with e.when((width > (vectors - 1) * V) & (width <= vectors * V)):
+                    copy_rows(vectors)
         with no, e.choice(step.equals(size)) as (yes_, no_):
             with yes_:
                 turn_squares()

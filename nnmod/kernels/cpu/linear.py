@@ -1,16 +1,13 @@
 """Matrix products on the CPU.  Meaning and shapes: kernels/reference/linear.py.
 
-A block of four rows of the result shares every load of the other operand, and
-the inner loop runs along memory, so that it vectorises: along a row of b where b
-is used as it lies, along the common dimension where it is transposed.  A block
-computes each element in one fixed order, and ranges are cut between blocks, so
-the number of threads changes no bit.
+The product is gemm.py's; here it is divided over threads, by columns of c or by rows,
+whichever are more.
 """
 import numpy as np
 
 from . import threads
 from .compile import inline, jit
-from .gemm import COLUMN_STEP, ROW_STEP, multiply
+from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
 
 
@@ -21,13 +18,17 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     if bias is None:
         bias = empty_vector(c)
     alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
-    if M * N * K < 2 * threads.FLOPS_PER_THREAD:
-        _gemm(0, M, False, a, b, c, alpha, beta, trans_a, trans_b, bias)
-        return
+    parts = 1
     by_columns = N >= M
-    step, size, other = (COLUMN_STEP * VECTOR_BYTES // c.itemsize, N, M) if by_columns else (ROW_STEP, M, N)
-    threads.run(_gemm, -(-size // step), threads.grain(step * other * K), by_columns, a, b, c,
-                alpha, beta, trans_a, trans_b, bias)
+    if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
+        steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // c.itemsize)) if by_columns else -(-M // ROW_STEP)
+        parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
+    size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, c.itemsize)
+    work = threads.workspace(parts * size)
+    if parts == 1:
+        _gemm(0, 1, 1, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
+    else:
+        threads.run(_gemm, parts, 1, parts, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
 
 
 def sum_rows(x, row, scale=1.0):
@@ -52,27 +53,37 @@ def empty_vector(like):
 
 
 @jit
-def _gemm(start, stop, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias):
+def _gemm(start, stop, parts, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, work_size):
+    """Of c, divided into so many *parts*, the parts start .. stop."""
     M, N = c.shape
     number = c.dtype.type
-    where = address(bias) if bias.size else 0
-    if by_columns:
-        step = COLUMN_STEP * lanes(number(0))
-        _range(0, M, start * step, min(stop * step, N), a, b, c, number(alpha), number(beta), trans_a, trans_b, where)
-    else:
-        _range(start * ROW_STEP, min(stop * ROW_STEP, M), 0, N, a, b, c, number(alpha), number(beta),
-               trans_a, trans_b, where)
+    row = address(bias) if bias.size else 0
+    for part in range(start, stop):
+        top, bottom, left, right = 0, M, 0, N
+        if by_columns:
+            left, right = _share(part, parts, N, COLUMN_STEP * lanes(number(0)))
+        else:
+            top, bottom = _share(part, parts, M, ROW_STEP)
+        _range(top, bottom, left, right, a, b, c, number(alpha), number(beta), trans_a, trans_b, row,
+               address(work) + part * work_size, work_size)
+
+
+@inline
+def _share(part, parts, size, step):
+    """Where a part of 0 .. size begins and ends, in whole steps."""
+    steps = (size + step - 1) // step
+    return min(steps * part // parts * step, size), min(steps * (part + 1) // parts * step, size)
 
 
 @inline
 def gemm_rows(first, last, a, b, c, alpha, beta, trans_a, trans_b):
     """Rows first .. last of c, inside a kernel; c's rows without gaps."""
     number = c.dtype.type
-    _range(first, last, 0, c.shape[1], a, b, c, number(alpha), number(beta), trans_a, trans_b, 0)
+    _range(first, last, 0, c.shape[1], a, b, c, number(alpha), number(beta), trans_a, trans_b, 0, 0, 0)
 
 
 @inline
-def _range(top, bottom, left, right, a, b, c, alpha, beta, trans_a, trans_b, bias):
+def _range(top, bottom, left, right, a, b, c, alpha, beta, trans_a, trans_b, bias, work, work_size):
     M, N = c.shape
     K, a_row, a_k = a.shape[1], a.strides[0], a.strides[1]
     if trans_a:
@@ -81,7 +92,7 @@ def _range(top, bottom, left, right, a, b, c, alpha, beta, trans_a, trans_b, bia
     if trans_b:
         b_k, b_col = b_col, b_k
     multiply(M, N, K, top, bottom, left, right, address(a), a_row, a_k, address(b), b_k, b_col,
-             address(c), c.strides[0], c.strides[1], alpha, beta, bias)
+             address(c), c.strides[0], c.strides[1], alpha, beta, bias, work, work_size)
 
 
 @jit

@@ -12,6 +12,8 @@ Waking a worker takes some 0.1 to 0.3 ms on a virtual machine, so callers state 
 import os
 import threading
 
+import numpy as np
+
 #: A thread is worth waking for about this many multiply-adds ...
 FLOPS_PER_THREAD = 20_000_000
 #: ... or for this many elements read and written.
@@ -25,6 +27,18 @@ def run(kernel, count, grain, *args):
         kernel(0, count, *args)
     else:
         _pool.run(kernel, count, parts, args)
+
+
+def workspace(size):
+    """Scratch memory for kernels, as bytes: at least *size*, and the caller's until it asks again.
+
+    Each Python thread has its own.  It grows to the largest size that was asked for, and is
+    then used again and again; what it holds means nothing.
+    """
+    memory = getattr(_own, "memory", None)
+    if memory is None or memory.size < size:
+        memory = _own.memory = np.empty(size, np.uint8)
+    return memory
 
 
 def grain(work_per_item, total=FLOPS_PER_THREAD):
@@ -117,6 +131,7 @@ def _default_size():
     return os.cpu_count() or 1
 
 
+_own = threading.local()
 _pool = _Pool()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.reset)  # threads do not survive a fork

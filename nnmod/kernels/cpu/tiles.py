@@ -190,28 +190,19 @@ def dot_line(like, K, a, a_row, b, b_row, m, n, out):
 # -- packing ------------------------------------------------------------------------------------
 
 def emit_turn(e, a, a_row, out, out_row, m, n):
-    """A square of a matrix, transposed: *out* has n's dimension along its rows.
+    """A square of a matrix, transposed: lane i of vector k is element (i, k) of a.
 
-    Read are m rows of n elements, at most a vector of either, zeros else; written is every
-    lane of as many vectors as one has lanes, vector k at out + k out_row.
+    Read are n elements, or a vector if that is less, of each of m rows.  A whole square is
+    written, vector k at out + k out_row: lanes past m and vectors past n mean nothing.
     """
-    def turn(masks):
-        rows = [e.load(a + i * a_row, masks[i]) for i in range(e.lanes)]
-        for k, vector in enumerate(e.transpose(rows)):
+    starts = [a + e.smaller(m - 1, i) * a_row for i in range(e.lanes)]
+
+    def turn(mask):
+        for k, vector in enumerate(e.transpose([e.load(start, mask) for start in starts])):
             e.store(vector, out + k * out_row)
 
-    with e.choice((m >= e.lanes) & (n >= e.lanes)) as (yes, no):
+    with e.choice(n >= e.lanes) as (yes, no):
         with yes:
-            turn([None] * e.lanes)
+            turn(None)
         with no:
-            turn([e.mask(e.where(m > i, n, e.integer(0))) for i in range(e.lanes)])
-
-
-@intrinsic
-def turn(typingctx, like, a, a_row, out, out_row, m, n):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        emit_turn(e, *e.values(args[1:]))
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 6), codegen
+            turn(e.mask(n))
