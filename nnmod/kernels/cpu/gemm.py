@@ -18,9 +18,8 @@ from numba.extending import intrinsic
 
 from .compile import call, inline, native
 from .simd import VECTOR_BYTES, Emitter
-from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, LINE_COLUMNS, LINE_ROWS, PAIR_COLUMNS, PAIR_ROWS,
-                    TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, dot_line, dot_tile, emit_turn, line_tile,
-                    pair_tile, tall_tile, wide_tile)
+from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS,
+                    dot_line, dot_tile, emit_turn, stream_one, stream_two, tall_tile, wide_tile)
 
 #: The common dimension is cut into equal parts of this length at most: a panel of b then stays
 #: in the L1 cache while a block of a, in the L2 cache, passes by.
@@ -30,6 +29,10 @@ _BLOCK_BYTES = int(os.environ.get("XB","128")) * 1024
 # A transposed square may reach over a panel's end by all but one of its rows.
 _PANEL_BYTES = (DEPTH + 16) * max(TALL_COLUMNS, WIDE_COLUMNS) * VECTOR_BYTES
 _DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS)
+
+#: With so short a common dimension, and so small a b, c is written along its rows.
+FLAT_DEPTH = int(os.environ.get("XL","64"))
+FLAT_BYTES = 256 * 1024
 
 #: Up to so many rows (or columns) dot products are faster than packing.
 DOT_LIMIT = 16
@@ -107,17 +110,21 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
             bias_row, bias_col = flipped(e.integer(0), e.integer(size))
             _emit_by_dots(e, rows_, columns_, K, a_, a_row_, b_, b_row_, c, c_row_, c_col_, alpha, beta,
                           bias, bias_row, bias_col)
-        with no:
-            _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
-                           work, work_bytes)
+        with no, e.choice((M <= 2) & b_col.equals(size)) as (yes_, no_):
+            with yes_:
+                stream = e.where(rows.equals(1), e.function(stream_one), e.function(stream_two))
+                e.call(stream, K, a, a_row, a_k, b, b_k, c, c_row, columns, alpha, beta, bias)
+            with no_:
+                _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
+                               work, work_bytes)
 
 
 def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
                    work, work_bytes):
     """All of c in tiles; c's rows lie without gaps."""
     size = e.item_bytes
-    tile, R, W = _emit_tile_for(e, M, N, b_col.equals(size))
-    pack_a = (columns > W * DIRECT_A) & (R > 2)
+    tile, R, W = _emit_tile_for(e, M, N)
+    pack_a = columns > W * DIRECT_A
     pack_b = b_col.differs(size) | (rows > R * DIRECT_B)
     # A packed row of a is a tile's height; where that is more than a vector, whole vectors, for
     # turning a square writes whole vectors: past a row's end that is made good by the next row.
@@ -129,48 +136,64 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
     parts = e.larger(e.rounded(K, DEPTH) // DEPTH, e.integer(1))
     depth = e.larger((K + parts - 1) // parts, e.integer(1))
     height = (block_bytes - P * (e.lanes * size)) // (depth * P * size) * R
+    flat = b_col.equals(size) & (K <= FLAT_DEPTH) & (K * N * size <= FLAT_BYTES)
+
     with e.range(0, e.larger(K, e.integer(1)), depth) as k:
         length = e.smaller(depth, K - k)
         keep = e.where(k.equals(0), beta, e.number(1.0))
         added = e.where(k.equals(0), bias, 0)
-        with e.range(0, rows, height) as top:
-            bottom = e.smaller(top + height, rows)
 
-            def packed(i):
-                return block + (i - top) // R * depth * P * size
+        def one_tile(i, j, a_here, a_row, a_k, b_here, b_step):
+            e.call(tile, length, a_here, a_row, a_k, b_here, b_step, c + i * c_row + j * size, c_row,
+                   e.smaller(R, rows - i), e.smaller(W, columns - j), alpha, keep,
+                   e.where(added.equals(0), 0, added + j * size))
 
-            with e.when(pack_a), e.range(top, bottom, R) as i:
-                e.call(pack, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P, e.smaller(R, bottom - i))
-            with e.range(0, columns, W) as j:
-                n = e.smaller(W, columns - j)
-                copied = pack_b | ((n < W) & (R > 2))  # the smallest tiles read the last columns where they lie
-                b_here = b + k * b_k + j * b_col
-                with e.when(copied):
-                    e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, n)
-                b_here, b_step = e.where(copied, panel, b_here), e.where(copied, W * size, b_k)
-                bias_here = e.where(added.equals(0), 0, added + j * size)
-                with e.range(top, bottom, R) as i:
-                    a_here = e.where(pack_a, packed(i), a + i * a_row + k * a_k)
-                    e.call(tile, length, a_here, e.where(pack_a, size, a_row),
-                               e.where(pack_a, P * size, a_k), b_here, b_step, c + i * c_row + j * size, c_row,
-                               e.smaller(R, bottom - i), n, b_step * 8, alpha, keep, bias_here)
+        def along_rows():
+            """b is small: both operands are read where they lie, c is written row by row."""
+            last = columns // W * W
+            with e.when(last < columns):  # but a tile reads whole vectors
+                e.call(pack, alpha, b + k * b_k + last * size, b_k, b_col, panel, length, W, columns - last)
+            with e.range(0, rows, R) as i, e.range(0, columns, W) as j:
+                whole = j < last
+                one_tile(i, j, a + i * a_row + k * a_k, a_row, a_k,
+                         e.where(whole, b + k * b_k + j * size, panel), e.where(whole, b_k, W * size))
+
+        def in_blocks():
+            with e.range(0, rows, height) as top:
+                bottom = e.smaller(top + height, rows)
+
+                def packed(i):
+                    return block + (i - top) // R * depth * P * size
+
+                with e.when(pack_a), e.range(top, bottom, R) as i:
+                    e.call(pack, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P,
+                           e.smaller(R, bottom - i))
+                with e.range(0, columns, W) as j:
+                    copied = pack_b | (columns - j < W)
+                    b_here = b + k * b_k + j * b_col
+                    with e.when(copied):
+                        e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
+                    b_here, b_step = e.where(copied, panel, b_here), e.where(copied, W * size, b_k)
+                    with e.range(top, bottom, R) as i:
+                        one_tile(i, j, e.where(pack_a, packed(i), a + i * a_row + k * a_k),
+                                 e.where(pack_a, size, a_row), e.where(pack_a, P * size, a_k), b_here, b_step)
+
+        with e.choice(flat) as (yes, no):
+            with yes:
+                along_rows()
+            with no:
+                in_blocks()
 
 
-def _emit_tile_for(e, M, N, rows_of_b):
-    """Which tile, with its rows and its width: one made for few rows, else the one that wastes less."""
+def _emit_tile_for(e, M, N):
+    """Which tile, with its rows and its width: the one that wastes less."""
     def waste(rows, columns):
         return e.rounded(M, rows) * e.rounded(N, columns * e.lanes)
 
-    choices = [
-        (rows_of_b & M.equals(1), line_tile, LINE_ROWS, LINE_COLUMNS),
-        (rows_of_b & M.equals(2), pair_tile, PAIR_ROWS, PAIR_COLUMNS),
-        (waste(WIDE_ROWS, WIDE_COLUMNS) < waste(TALL_ROWS, TALL_COLUMNS), wide_tile, WIDE_ROWS, WIDE_COLUMNS),
-    ]
-    tile, R, W = (e.function(tall_tile), e.integer(TALL_ROWS), e.integer(TALL_COLUMNS * e.lanes))
-    for truth, kernel, rows, columns in reversed(choices):
-        tile = e.where(truth, e.function(kernel), tile)
-        R, W = e.where(truth, rows, R), e.where(truth, columns * e.lanes, W)
-    return tile, R, W
+    wide = waste(WIDE_ROWS, WIDE_COLUMNS) < waste(TALL_ROWS, TALL_COLUMNS)
+    return (e.where(wide, e.function(wide_tile), e.function(tall_tile)),
+            e.where(wide, WIDE_ROWS, e.integer(TALL_ROWS)),
+            e.where(wide, WIDE_COLUMNS * e.lanes, e.integer(TALL_COLUMNS * e.lanes)))
 
 
 @intrinsic

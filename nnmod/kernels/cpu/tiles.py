@@ -17,8 +17,6 @@ _MANY_REGISTERS = VECTOR_BITS == 512 or platform.machine().lower() in ("aarch64"
 # few enough to leave registers for a row of b and an element of a.
 TALL_ROWS, TALL_COLUMNS = (14, 2) if _MANY_REGISTERS else (6, 2)
 WIDE_ROWS, WIDE_COLUMNS = (8, 3) if _MANY_REGISTERS else (4, 3)
-PAIR_ROWS, PAIR_COLUMNS = 2, 4
-LINE_ROWS, LINE_COLUMNS = 1, 8
 # Tiles of dot products are rows x columns sums, each a vector until its end.
 DOT_ROWS, DOT_COLUMNS = (4, 5) if _MANY_REGISTERS else (4, 3)
 DOT_LINE_COLUMNS = 8
@@ -26,42 +24,28 @@ DOT_LINE_COLUMNS = 8
 
 # -- a tile whose lanes run along the rows of b and c ------------------------------------------
 
-def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
     """c <- alpha a b + beta c + bias, for *rows* rows and *columns* vectors of c.
 
     K      the length of the common dimension
     a      element (i, k) at a + i a_row + k a_k; past row m that row is read again
-    b      element (k, j) at b + k b_k and on from there, for the first n columns
+    b      element (k, j) at b + k b_k and on from there; whole vectors are read
     c      element (i, j) at c + i c_row and on from there; touched are m rows and n columns
-    ahead  how far before its use a row of b is fetched from memory, in bytes
     beta   with 0, c is not read
     bias   the address of a number for each column, or 0
     """
     tile = [(i, j) for i in range(rows) for j in range(columns)]
     vector_bytes = e.vector_bytes
-    whole = n >= columns * e.lanes
-    masks = [e.mask(n, j * e.lanes) for j in range(columns)]
 
     def at(i, j):
         return c + i * c_row + j * vector_bytes
 
-    def sums(masks):
-        """The sums over the common dimension; masks for the columns of b, or Nones."""
-        offsets = [e.smaller(m - 1, i) * a_row for i in range(rows)]
+    offsets = [e.smaller(m - 1, i) * a_row for i in range(rows)]
 
-        def step(a, b, sums):
-            if rows <= 2:  # b is read once, straight from memory
-                for j in range(0, columns, max(1, 64 // vector_bytes)):
-                    e.prefetch(b + ahead + j * vector_bytes)
-            right = [e.load(b + j * vector_bytes, masks[j]) for j in range(columns)]
-            sums = iter(sums)
-            new = []
-            for i in range(rows):
-                left = e.broadcast(e.get(a + offsets[i]))
-                new += [e.fma(left, right[j], next(sums)) for j in range(columns)]
-            return a + a_k, b + b_k, new
-
-        return e.loop(K, step, a, b, [e.zero() for _ in tile])[2]
+    def step(a, b, sums):
+        right = [e.load(b + j * vector_bytes) for j in range(columns)]
+        left = [e.broadcast(e.get(a + offset)) for offset in offsets]
+        return a + a_k, b + b_k, [e.fma(left[i], right[j], total) for (i, j), total in zip(tile, sums)]
 
     def finish(sums, masks):
         """alpha, beta and bias, and into memory."""
@@ -86,57 +70,109 @@ def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahe
                 for j in range(columns):
                     e.store(sums[i * columns + j], at(i, j), masks[j])
 
-    no_masks = [None] * columns
-    if rows > 2:
-        for i in range(rows):
-            for j in range(0, columns, max(1, 64 // vector_bytes)):
-                e.prefetch(at(i, j))
-        # b is read past column n here: it lies in a panel as wide as the tile.
-        total = sums(no_masks)
-        with e.choice(whole) as (yes, no):
-            with yes:
-                finish(total, no_masks)
-            with no:
-                finish(total, masks)
-    else:
-        with e.choice(whole) as (yes, no):
-            with yes:
-                finish(sums(no_masks), no_masks)
-            with no:
-                finish(sums(masks), masks)
+    for i in range(rows):
+        for j in range(0, columns, max(1, 64 // vector_bytes)):
+            e.prefetch(at(i, j))
+    a, b, sums = e.loop(K, step, a, b, [e.zero() for _ in tile])
+    with e.choice(n >= columns * e.lanes) as (yes, no):
+        with yes:
+            finish(sums, [None] * columns)
+        with no:
+            finish(sums, [e.mask(n, j * e.lanes) for j in range(columns)])
 
 
 @intrinsic(prefer_literal=True)
-def _product(typingctx, like, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
+def _product(typingctx, like, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, like)
         emit_product(e, rows.literal_value, columns.literal_value, *e.values(args[3:]))
         return context.get_dummy_value()
 
-    return types.void(like, rows, columns, *[types.intp] * 11, like, like, types.intp), codegen
+    return types.void(like, rows, columns, *[types.intp] * 10, like, like, types.intp), codegen
 
 
-_PRODUCT = (*["int"] * 11, "number", "number", "int")
-
-
-@native(*_PRODUCT)
-def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
-    _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+_PRODUCT = (*["int"] * 10, "number", "number", "int")
 
 
 @native(*_PRODUCT)
-def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
-    _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
+    _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias)
 
 
 @native(*_PRODUCT)
-def pair_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
-    _product(alpha, PAIR_ROWS, PAIR_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
+    _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias)
 
 
-@native(*_PRODUCT)
-def line_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias):
-    _product(alpha, LINE_ROWS, LINE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, ahead, alpha, beta, bias)
+# -- few rows, b read once: its rows stream by, c stays in the cache ------------------------------
+
+def emit_stream(e, rows, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    """c <- alpha a b + beta c + bias, for *rows* rows and n columns of c; arguments as emit_product's.
+
+    Several rows of b are added to c at a time, each from its start to its end.
+    """
+    together = 8 // rows
+    whole = n // e.lanes * e.lanes
+
+    def along(update):
+        """update(offset, mask) for all columns."""
+        with e.range(0, whole, e.lanes) as j:
+            update(j * e.item_bytes, None)
+        with e.when(whole < n):
+            update(whole * e.item_bytes, e.mask(n - whole))
+
+    def start(offset, mask):
+        for i in range(rows):
+            there = c + i * c_row + offset
+            value = [e.zero()]
+            value = e.changed(beta.differs(0.0), lambda value: [e.load(there, mask) * e.broadcast(beta)], value)
+            value = e.changed(bias.differs(0), lambda value: [value[0] + e.load(bias + offset, mask)], value)
+            e.store(value[0], there, mask)
+
+    def add(k, count):
+        weights = [[e.broadcast(e.get(a + i * a_row + (k + r) * a_k) * alpha) for r in range(count)]
+                   for i in range(rows)]
+        starts = [b + (k + r) * b_k for r in range(count)]
+
+        def update(offset, mask):
+            sums = [e.load(c + i * c_row + offset, mask) for i in range(rows)]
+            for r in range(count):
+                row = e.load(starts[r] + offset, mask)
+                sums = [e.fma(weights[i][r], row, total) for i, total in enumerate(sums)]
+            for i, total in enumerate(sums):
+                e.store(total, c + i * c_row + offset, mask)
+
+        along(update)
+
+    along(start)
+    grouped = K // together * together
+    with e.range(0, grouped, together) as k:
+        add(k, together)
+    with e.range(grouped, K) as k:
+        add(k, 1)
+
+
+@intrinsic(prefer_literal=True)
+def _stream(typingctx, rows, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, alpha)
+        emit_stream(e, rows.literal_value, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(rows, *[types.intp] * 9, alpha, alpha, types.intp), codegen
+
+
+_STREAM = (*["int"] * 9, "number", "number", "int")
+
+
+@native(*_STREAM)
+def stream_one(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    _stream(1, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias)
+
+
+@native(*_STREAM)
+def stream_two(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    _stream(2, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias)
 
 
 # -- a tile of dot products: lanes run along the common dimension ---------------------------------
