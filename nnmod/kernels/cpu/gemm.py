@@ -23,15 +23,14 @@ from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, TALL_COLUMNS, TALL_
 
 #: The common dimension is cut into equal parts of this length at most: a panel of b then stays
 #: in the L1 cache while a block of a, in the L2 cache, passes by.
-import os
-DEPTH = int(os.environ.get("XD","256"))
-_BLOCK_BYTES = int(os.environ.get("XB","128")) * 1024
+DEPTH = 256
+_BLOCK_BYTES = 128 * 1024
 # A transposed square may reach over a panel's end by all but one of its rows.
 _PANEL_BYTES = (DEPTH + 16) * max(TALL_COLUMNS, WIDE_COLUMNS) * VECTOR_BYTES
-_DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS)
+_DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS) + VECTOR_BYTES
 
 #: With so short a common dimension, and so small a b, c is written along its rows.
-FLAT_DEPTH = int(os.environ.get("XL","64"))
+FLAT_DEPTH = 64
 FLAT_BYTES = 256 * 1024
 
 #: Up to so many rows (or columns) dot products are faster than packing.
@@ -149,14 +148,19 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                    e.where(added.equals(0), 0, added + j * size))
 
         def along_rows():
-            """b is small: both operands are read where they lie, c is written row by row."""
+            """b is small, and read where it lies; c is written row by row."""
             last = columns // W * W
             with e.when(last < columns):  # but a tile reads whole vectors
                 e.call(pack, alpha, b + k * b_k + last * size, b_k, b_col, panel, length, W, columns - last)
-            with e.range(0, rows, R) as i, e.range(0, columns, W) as j:
-                whole = j < last
-                one_tile(i, j, a + i * a_row + k * a_k, a_row, a_k,
-                         e.where(whole, b + k * b_k + j * size, panel), e.where(whole, b_k, W * size))
+            with e.range(0, rows, R) as i:
+                a_here = a + i * a_row + k * a_k
+                with e.when(pack_a):
+                    e.call(pack, alpha, a_here, a_k, a_row, block, length, P, e.smaller(R, rows - i))
+                with e.range(0, columns, W) as j:
+                    whole = j < last
+                    one_tile(i, j, e.where(pack_a, block, a_here), e.where(pack_a, size, a_row),
+                             e.where(pack_a, P * size, a_k),
+                             e.where(whole, b + k * b_k + j * size, panel), e.where(whole, b_k, W * size))
 
         def in_blocks():
             with e.range(0, rows, height) as top:

@@ -202,10 +202,10 @@ class Emitter:
         memory.align = 64
         return Value(self.builder, self.builder.ptrtoint(memory, _I64))
 
-    def prefetch(self, address):
+    def prefetch(self, address, to_write=False):
         """Tell the processor that *address* will soon be needed; it may lie anywhere."""
         pointer = self.builder.inttoptr(address.ir, ir.PointerType(_I8))
-        to_write, keep, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
+        to_write, keep, data = (ir.Constant(_I32, number) for number in (int(to_write), 3, 1))
         self._call("llvm.prefetch.p0", ir.VoidType(), pointer, to_write, keep, data)
 
     def _load(self, address, kind):
@@ -273,6 +273,23 @@ class Emitter:
     def sum(self, vector):
         """The sum of all lanes, halves first."""
         return self._fold(vector, lambda x, y: x + y)
+
+    def sums(self, vectors):
+        """The sum of the lanes of each vector, as vectors: lane i of the first is the sum of vector i."""
+        found = []
+        for first in range(0, len(vectors), self.lanes):
+            group = vectors[first:first + self.lanes]
+            group = group + [self.zero()] * (self.lanes - len(group))
+            # Of two vectors each is folded to half its lanes, and the halves share one vector.
+            d = self.lanes
+            while d > 1:
+                d //= 2
+                group = [self._shuffle(x, y, [lane + self.lanes if lane & d else lane for lane in range(self.lanes)])
+                         + self._shuffle(x, y, [lane - d + self.lanes if lane & d else lane + d
+                                                for lane in range(self.lanes)])
+                         for x, y in zip(group[:d], group[d:])]
+            found += group
+        return found
 
     def largest(self, vector):
         """The largest lane; a NaN may lose."""

@@ -178,7 +178,7 @@ def stream_two(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
 # -- a tile of dot products: lanes run along the common dimension ---------------------------------
 
 def emit_dots(e, rows, columns, K, a, a_row, b, b_row, m, n, out):
-    """out <- the products of rows of a with rows of b: rows x columns numbers, row by row.
+    """out <- the products of rows of a with rows of b: rows x columns numbers, row by row, in whole vectors.
 
     a  row i at a + i a_row, K numbers; b alike.  Of a there are m rows, and of b n: past them
        the last is taken again, so that out has every place filled.
@@ -196,8 +196,8 @@ def emit_dots(e, rows, columns, K, a, a_row, b, b_row, m, n, out):
     a, b, sums = e.loop(K >> shift, step, a, b, [e.zero() for _ in tile])
     rest = K & (e.lanes - 1)
     sums = e.changed(rest > 0, lambda sums: step(a, b, sums, e.mask(rest))[2], sums)
-    for k, total in enumerate(sums):
-        e.put(e.sum(total), out + k * e.item_bytes)
+    for k, vector in enumerate(e.sums(sums)):
+        e.store(vector, out + k * e.vector_bytes)
 
 
 @intrinsic(prefer_literal=True)
