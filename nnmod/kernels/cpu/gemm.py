@@ -35,6 +35,8 @@ FLAT_BYTES = 256 * 1024
 
 #: Up to so many rows (or columns) dot products are faster than packing.
 DOT_LIMIT = 16
+#: Up to so many rows b is streamed by, and never packed: stream_one, stream_two.
+STREAM_LIMIT = 2
 #: Up to so many tiles above each other b is read where it lies, and beside each other a.
 DIRECT_B = 3
 DIRECT_A = 4
@@ -95,24 +97,29 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
     a, b, c = a + top * a_row, b + left * b_col, c + top * c_row + left * c_col
     bias = e.where(bias.equals(0), bias, bias + left * size)
     runs = a_k.equals(size) & b_k.equals(size)
-    with e.choice(runs & ((M <= DOT_LIMIT) | (N <= DOT_LIMIT))) as (yes, no):
+    by_dots = runs & ((M <= DOT_LIMIT) | (N <= DOT_LIMIT))
+    by_rows = (M <= STREAM_LIMIT) & b_col.equals(size)
+
+    def dots():
+        flip = M > N  # c's transpose has few rows
+
+        def flipped(x, y):
+            return e.where(flip, y, x), e.where(flip, x, y)
+
+        (few, many), (a_, b_), (a_step, b_step) = flipped(rows, columns), flipped(a, b), flipped(a_row, b_col)
+        c_steps, bias_steps = flipped(c_row, c_col), flipped(e.integer(0), e.integer(size))
+        _emit_by_dots(e, few, many, K, a_, a_step, b_, b_step, c, *c_steps, alpha, beta, bias, *bias_steps)
+
+    def streams():
+        stream = e.where(rows.equals(1), e.function(stream_one), e.function(stream_two))
+        e.call(stream, K, a, a_row, a_k, b, b_k, c, c_row, columns, alpha, beta, bias)
+
+    with e.when((rows > 0) & (columns > 0)), e.choice(by_dots) as (yes, no):
         with yes:
-            flip = M > N  # c's transpose has few rows
-
-            def flipped(x, y):
-                return e.where(flip, y, x), e.where(flip, x, y)
-
-            rows_, columns_ = flipped(rows, columns)
-            a_, b_ = flipped(a, b)
-            a_row_, b_row_ = flipped(a_row, b_col)
-            c_row_, c_col_ = flipped(c_row, c_col)
-            bias_row, bias_col = flipped(e.integer(0), e.integer(size))
-            _emit_by_dots(e, rows_, columns_, K, a_, a_row_, b_, b_row_, c, c_row_, c_col_, alpha, beta,
-                          bias, bias_row, bias_col)
-        with no, e.choice((M <= 2) & b_col.equals(size)) as (yes_, no_):
+            dots()
+        with no, e.choice(by_rows) as (yes_, no_):
             with yes_:
-                stream = e.where(rows.equals(1), e.function(stream_one), e.function(stream_two))
-                e.call(stream, K, a, a_row, a_k, b, b_k, c, c_row, columns, alpha, beta, bias)
+                streams()
             with no_:
                 _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
                                work, work_bytes)

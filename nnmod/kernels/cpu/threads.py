@@ -9,7 +9,9 @@ after a fork (the child starts its own workers) and on every platform.
 Waking a worker takes some 0.1 to 0.3 ms on a virtual machine, so callers state a
 *grain*: how much of the loop is worth a thread.
 """
+import math
 import os
+import pathlib
 import threading
 
 import numpy as np
@@ -126,9 +128,38 @@ def _default_size():
         if not wanted.isdigit() or int(wanted) < 1:
             raise ValueError(f"NNMOD_NUM_THREADS must be a whole number > 0, got {wanted!r}")
         return int(wanted)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(count, _quota("/proc/self/cgroup", "/sys/fs/cgroup")))
+
+
+def _quota(groups, mount):
+    """How many processors Linux's control groups grant this process: inf where nothing limits it.
+
+    A container may own every processor of the machine and yet be stopped for most of each
+    period, once its threads together have used up what it may.
+    """
+    granted = math.inf
+    try:
+        lines = pathlib.Path(groups).read_text().splitlines()
+    except OSError:
+        return granted
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:  # version 2: one tree for all
+            root, names = pathlib.Path(mount), ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            root, names = pathlib.Path(mount, "cpu"), ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        place = pathlib.PurePosixPath(group.lstrip("/"))
+        for folder in (place, *place.parents):  # every group above has its say
+            try:
+                quota, period = " ".join((root / folder / name).read_text() for name in names).split()
+            except (OSError, ValueError):
+                continue
+            if quota != "max" and int(quota) > 0:
+                granted = min(granted, max(1, int(quota) // int(period)))
+    return granted
 
 
 _own = threading.local()
