@@ -11,6 +11,11 @@ from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
 
 
+# Below so many multiply-adds a product needs no memory beyond the stack, and no second thread.
+_SMALL = 1_000_000
+_no_work = np.empty(0, np.uint8)
+
+
 def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     """c <- alpha op(a) op(b) + beta c + bias.  See the reference."""
     M, N = c.shape
@@ -25,17 +30,30 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     elif bias.strides[0] != bias.itemsize:
         bias = bias.copy()
     alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
-    parts = 1
-    by_columns = N >= M
-    if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
-        steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // c.itemsize)) if by_columns else -(-M // ROW_STEP)
-        parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
-    size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, c.itemsize)
-    work = threads.workspace(parts * size)
+    dense = a.flags.carray and b.flags.carray and c.flags.carray and bias.flags.carray
+    work, size, parts, by_columns = _no_work, 0, 1, N >= M
+    if M * N * K > _SMALL:
+        if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
+            steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // c.itemsize)) if by_columns else -(-M // ROW_STEP)
+            parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
+        size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, c.itemsize)
+        work = threads.workspace(parts * size)
+    if dense:
+        kernel, args = _gemm, (a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
+    else:  # as addresses: every other combination of layouts would be compiled of its own
+        number = c.dtype.type
+        a_row, a_k = a.strides[::-1] if trans_a else a.strides
+        b_k, b_col = b.strides[::-1] if trans_b else b.strides
+        kernel, args = _gemm_at, (M, N, K, _address(a), a_row, a_k, _address(b), b_k, b_col, _address(c), *c.strides,
+                                  number(alpha), number(beta), _address(bias) if bias.size else 0, work, size)
     if parts == 1:
-        _gemm(0, 1, 1, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
+        kernel(0, 1, 1, by_columns, *args)
     else:
-        threads.run(_gemm, parts, 1, parts, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
+        threads.run(kernel, parts, 1, parts, by_columns, *args)
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
 
 
 def sum_rows(x, row, scale=1.0):
@@ -63,16 +81,36 @@ def empty_vector(like):
 def _gemm(start, stop, parts, by_columns, a, b, c, alpha, beta, trans_a, trans_b, bias, work, work_size):
     """Of c, divided into so many *parts*, the parts start .. stop."""
     M, N = c.shape
+    K, a_row, a_k = a.shape[1], a.strides[0], a.strides[1]
+    if trans_a:
+        K, a_row, a_k = a.shape[0], a.strides[1], a.strides[0]
+    b_k, b_col = b.strides
+    if trans_b:
+        b_k, b_col = b_col, b_k
     number = c.dtype.type
-    row = address(bias) if bias.size else 0
+    _parts(start, stop, parts, by_columns, M, N, K, address(a), a_row, a_k, address(b), b_k, b_col,
+           address(c), c.strides[0], c.strides[1], number(alpha), number(beta), address(bias) if bias.size else 0,
+           work, work_size)
+
+
+@jit
+def _gemm_at(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+             alpha, beta, bias, work, work_size):
+    _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+           alpha, beta, bias, work, work_size)
+
+
+@inline
+def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+           alpha, beta, bias, work, work_size):
     for part in range(start, stop):
         top, bottom, left, right = 0, M, 0, N
         if by_columns:
-            left, right = _share(part, parts, N, COLUMN_STEP * lanes(number(0)))
+            left, right = _share(part, parts, N, COLUMN_STEP * lanes(alpha))
         else:
             top, bottom = _share(part, parts, M, ROW_STEP)
-        _range(top, bottom, left, right, a, b, c, number(alpha), number(beta), trans_a, trans_b, row,
-               address(work) + part * work_size, work_size)
+        multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+                 alpha, beta, bias, address(work) + part * work_size, work_size)
 
 
 @inline
@@ -85,12 +123,6 @@ def _share(part, parts, size, step):
 @inline
 def gemm_rows(first, last, a, b, c, alpha, beta, trans_a, trans_b):
     """Rows first .. last of c, inside a kernel; c's rows without gaps."""
-    number = c.dtype.type
-    _range(first, last, 0, c.shape[1], a, b, c, number(alpha), number(beta), trans_a, trans_b, 0, 0, 0)
-
-
-@inline
-def _range(top, bottom, left, right, a, b, c, alpha, beta, trans_a, trans_b, bias, work, work_size):
     M, N = c.shape
     K, a_row, a_k = a.shape[1], a.strides[0], a.strides[1]
     if trans_a:
@@ -98,8 +130,9 @@ def _range(top, bottom, left, right, a, b, c, alpha, beta, trans_a, trans_b, bia
     b_k, b_col = b.strides
     if trans_b:
         b_k, b_col = b_col, b_k
-    multiply(M, N, K, top, bottom, left, right, address(a), a_row, a_k, address(b), b_k, b_col,
-             address(c), c.strides[0], c.strides[1], alpha, beta, bias, work, work_size)
+    number = c.dtype.type
+    multiply(M, N, K, first, last, 0, N, address(a), a_row, a_k, address(b), b_k, b_col,
+             address(c), c.strides[0], c.strides[1], number(alpha), number(beta), 0, 0, 0)
 
 
 @jit
