@@ -23,7 +23,7 @@ from .tiles import (DOT_COLUMNS, DOT_LINE_COLUMNS, DOT_ROWS, TALL_COLUMNS, TALL_
 
 #: The common dimension is cut into equal parts of this length at most: a panel of b then stays
 #: in the L1 cache while a block of a, in the L2 cache, passes by.
-DEPTH = 256
+DEPTH = 512
 _BLOCK_BYTES = 128 * 1024
 # A transposed square may reach over a panel's end by all but one of its rows.
 _PANEL_BYTES = (DEPTH + 16) * max(TALL_COLUMNS, WIDE_COLUMNS) * VECTOR_BYTES
@@ -42,7 +42,7 @@ DIRECT_B = 3
 DIRECT_A = 4
 
 #: Scratch memory beyond this serves no more.
-MOST_WORK_BYTES = 4 * 1024 * 1024
+MOST_WORK_BYTES = 8 * 1024 * 1024
 
 
 def work_bytes(M, N, K, itemsize):
