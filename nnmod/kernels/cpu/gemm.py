@@ -149,9 +149,10 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
         keep = e.where(k.equals(0), beta, e.number(1.0))
         added = e.where(k.equals(0), bias, 0)
 
-        def one_tile(i, j, a_here, a_row, a_k, b_here, b_step):
-            e.call(tile, length, a_here, a_row, a_k, b_here, b_step, c + i * c_row + j * size, c_row,
-                   e.smaller(R, rows - i), e.smaller(W, columns - j), alpha, keep,
+        def tiles(i, j, upper, left, times=1, down=0, right=0, onward=0):
+            """Some tiles from (i, j) on; *upper* and *left* say where they find a and b."""
+            e.call(tile, length, *upper, *left, c + i * c_row + j * size, c_row,
+                   e.smaller(R, rows - i), e.smaller(W, columns - j), times, down, right, onward, alpha, keep,
                    e.where(added.equals(0), 0, added + j * size))
 
         def along_rows():
@@ -163,11 +164,10 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                 a_here = a + i * a_row + k * a_k
                 with e.when(pack_a):
                     e.call(pack, alpha, a_here, a_k, a_row, block, length, P, e.smaller(R, rows - i))
-                with e.range(0, columns, W) as j:
-                    whole = j < last
-                    one_tile(i, j, e.where(pack_a, block, a_here), e.where(pack_a, size, a_row),
-                             e.where(pack_a, P * size, a_k),
-                             e.where(whole, b + k * b_k + j * size, panel), e.where(whole, b_k, W * size))
+                upper = (e.where(pack_a, block, a_here), e.where(pack_a, size, a_row), e.where(pack_a, P * size, a_k))
+                tiles(i, e.integer(0), upper, (b + k * b_k, b_k), last // W, 0, W * size, W * size)
+                with e.when(last < columns):
+                    tiles(i, last, upper, (panel, W * size))
 
         def in_blocks():
             with e.range(0, rows, height) as top:
@@ -184,10 +184,17 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                     b_here = b + k * b_k + j * b_col
                     with e.when(copied):
                         e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
-                    b_here, b_step = e.where(copied, panel, b_here), e.where(copied, W * size, b_k)
-                    with e.range(top, bottom, R) as i:
-                        one_tile(i, j, e.where(pack_a, packed(i), a + i * a_row + k * a_k),
-                                 e.where(pack_a, size, a_row), e.where(pack_a, P * size, a_k), b_here, b_step)
+                    left = (e.where(copied, panel, b_here), e.where(copied, W * size, b_k))
+                    last = top + (bottom - top) // R * R
+
+                    def upper(i):
+                        return (e.where(pack_a, packed(i), a + i * a_row + k * a_k), e.where(pack_a, size, a_row),
+                                e.where(pack_a, P * size, a_k))
+
+                    tiles(top, j, upper(top), left, (last - top) // R,
+                          e.where(pack_a, depth * P * size, R * a_row), 0, R * c_row)
+                    with e.when(last < bottom):
+                        tiles(last, j, upper(last), left)
 
         with e.choice(flat) as (yes, no):
             with yes:

@@ -10,6 +10,7 @@ from ..formulas import exp
 from . import functions  # noqa: F401  gives exp its compiled form
 from . import threads
 from .compile import inline, jit
+from .simd import VECTOR_BYTES, address, broadcast, lanes, largest_lane, load, maximum
 
 
 def softmax_update_output(x, y):
@@ -50,6 +51,23 @@ def _row(a, k):
 
 
 @inline
+def _row_maximum(x):
+    """As _maximum, for a contiguous x; no flag lets LLVM reorder a maximum, so vectors are written out."""
+    like, where = x[0], address(x)
+    step = lanes(like)
+    size = VECTOR_BYTES // step
+    whole = x.size // step * step
+    tops = broadcast(like)
+    for c in range(0, whole, step):
+        tops = maximum(load(like, where + c * size), tops)
+    top = largest_lane(tops)
+    for c in range(whole, x.size):
+        if x[c] > top:
+            top = x[c]
+    return top
+
+
+@inline
 def _maximum(x):
     # NaN may lose here: it comes back with the sum of exponentials.
     top = x[0]
@@ -60,8 +78,7 @@ def _maximum(x):
 
 
 @inline
-def _softmax_one(x, y):
-    top = _maximum(x)
+def _softmax_one(x, y, top):
     for c in range(x.size):
         y[c] = exp(x[c] - top)
     total = y[0]
@@ -81,8 +98,7 @@ def _softmax_grad_one(y, dy, dx):
 
 
 @inline
-def _log_softmax_one(x, y):
-    top = _maximum(x)
+def _log_softmax_one(x, y, top):
     for c in range(x.size):
         y[c] = exp(x[c] - top)
     total = y[0]
@@ -107,10 +123,10 @@ def _log_softmax_grad_one(y, dy, dx):
 def _softmax(start, stop, x, y):
     if x.shape[2] == 1:
         for k in range(start, stop):
-            _softmax_one(_row(x, k), _row(y, k))
+            _softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
     else:
         for k in range(start, stop):
-            _softmax_one(_column(x, k), _column(y, k))
+            _softmax_one(_column(x, k), _column(y, k), _maximum(_column(x, k)))
 
 
 @jit
@@ -127,10 +143,10 @@ def _softmax_grad(start, stop, y, dy, dx):
 def _log_softmax(start, stop, x, y):
     if x.shape[2] == 1:
         for k in range(start, stop):
-            _log_softmax_one(_row(x, k), _row(y, k))
+            _log_softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
     else:
         for k in range(start, stop):
-            _log_softmax_one(_column(x, k), _column(y, k))
+            _log_softmax_one(_column(x, k), _column(y, k), _maximum(_column(x, k)))
 
 
 @jit

@@ -24,7 +24,8 @@ DOT_LINE_COLUMNS = 8
 
 # -- a tile whose lanes run along the rows of b and c ------------------------------------------
 
-def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
+def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
+                 alpha, beta, bias):
     """c <- alpha a b + beta c + bias, for *rows* rows and *columns* vectors of c.
 
     K      the length of the common dimension
@@ -32,15 +33,22 @@ def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alp
     b      element (k, j) at b + k b_k and on from there; whole vectors are read
     c      element (i, j) at c + i c_row and on from there; touched are m rows and n columns
     beta   with 0, c is not read
+    times  how many such tiles are wanted, each *down* bytes further in a, *right* in b and bias, *onward* in c
     bias   the address of a number for each column, or 0
     """
     tile = [(i, j) for i in range(rows) for j in range(columns)]
+    offsets = [e.smaller(m - 1, i) * a_row for i in range(rows)]
+    biased = bias.differs(0)
+    with e.range(0, times) as t:
+        _emit_tile(e, rows, columns, tile, K, a + t * down, offsets, a_k, b + t * right, b_k, c + t * onward, c_row,
+                   m, n, alpha, beta, biased, bias + t * right)
+
+
+def _emit_tile(e, rows, columns, tile, K, a, offsets, a_k, b, b_k, c, c_row, m, n, alpha, beta, biased, bias):
     vector_bytes = e.vector_bytes
 
     def at(i, j):
         return c + i * c_row + j * vector_bytes
-
-    offsets = [e.smaller(m - 1, i) * a_row for i in range(rows)]
 
     def step(a, b, sums):
         right = [e.load(b + j * vector_bytes) for j in range(columns)]
@@ -64,7 +72,7 @@ def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alp
             return [vector + added[j] for (i, j), vector in zip(tile, sums)]
 
         sums = e.changed(beta.differs(0.0), add_c, sums)
-        sums = e.changed(bias.differs(0), add_bias, sums)
+        sums = e.changed(biased, add_bias, sums)
         for i in range(rows):
             with e.when(m > i):
                 for j in range(columns):
@@ -82,26 +90,31 @@ def emit_product(e, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alp
 
 
 @intrinsic(prefer_literal=True)
-def _product(typingctx, like, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
+def _product(typingctx, like, rows, columns, K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
+             alpha, beta, bias):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, like)
         emit_product(e, rows.literal_value, columns.literal_value, *e.values(args[3:]))
         return context.get_dummy_value()
 
-    return types.void(like, rows, columns, *[types.intp] * 10, like, like, types.intp), codegen
+    return types.void(like, rows, columns, *[types.intp] * 14, like, like, types.intp), codegen
 
 
-_PRODUCT = (*["int"] * 10, "number", "number", "int")
-
-
-@native(*_PRODUCT)
-def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
-    _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias)
+_PRODUCT = (*["int"] * 14, "number", "number", "int")
 
 
 @native(*_PRODUCT)
-def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias):
-    _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n, alpha, beta, bias)
+def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
+              alpha, beta, bias):
+    _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n,
+             times, down, right, onward, alpha, beta, bias)
+
+
+@native(*_PRODUCT)
+def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
+              alpha, beta, bias):
+    _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n,
+             times, down, right, onward, alpha, beta, bias)
 
 
 # -- few rows, b read once: its rows stream by, c stays in the cache ------------------------------
