@@ -161,8 +161,7 @@ def _build(formula, source, tag):
     exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), namespace)
     loop = namespace["loop"]
     loop.__qualname__ = loop.__name__ = f"{formula.__name__}_{tag}".replace("<", "").replace(">", "")
-    key = fingerprint(formula)
-    return jit(loop, key) if key else inline(loop)
+    return jit(loop, fingerprint(formula))
 
 
 # What functions.py replaces: calls of these are left for Numba to resolve.
