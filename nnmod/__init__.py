@@ -242,6 +242,7 @@ from .table import JoinTable as JoinTable
 from .table import MapTable as MapTable
 from .table import ParallelTable as ParallelTable
 from .table import SplitTable as SplitTable
+from .training import ConfusionMatrix as ConfusionMatrix
 from .training import Logger as Logger
 from .training import StochasticGradient as StochasticGradient
 from .training import progress as progress
