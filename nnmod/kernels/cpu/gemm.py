@@ -34,7 +34,7 @@ FLAT_DEPTH = 64
 FLAT_BYTES = 256 * 1024
 
 #: Up to so many rows (or columns) dot products are faster than packing.
-DOT_LIMIT = 16
+DOT_LIMIT = 24
 #: Up to so many rows b is streamed by, and never packed: stream_one, stream_two.
 STREAM_LIMIT = 2
 #: Up to so many tiles above each other b is read where it lies, and beside each other a.
