@@ -17,7 +17,12 @@ Each step is one pass over the vectors, and nothing is allocated after the first
 The gradient that opfunc returns is read and never changed.  A misspelt option, a
 rate below 0 or a gradient of another shape raises before x is touched.
 """
+from .adadelta import adadelta as adadelta
 from .adagrad import adagrad as adagrad
 from .adam import adam as adam
+from .adamax import adamax as adamax
+from .asgd import asgd as asgd
+from .nag import nag as nag
 from .rmsprop import rmsprop as rmsprop
+from .rprop import rprop as rprop
 from .sgd import sgd as sgd
