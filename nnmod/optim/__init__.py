@@ -22,7 +22,11 @@ from .adagrad import adagrad as adagrad
 from .adam import adam as adam
 from .adamax import adamax as adamax
 from .asgd import asgd as asgd
+from .cg import cg as cg
+from .lbfgs import lbfgs as lbfgs
+from .lswolfe import lswolfe as lswolfe
 from .nag import nag as nag
+from .polyinterp import polyinterp as polyinterp
 from .rmsprop import rmsprop as rmsprop
 from .rprop import rprop as rprop
 from .sgd import sgd as sgd
