@@ -65,6 +65,7 @@ from .pointwise import Sqrt as Sqrt
 from .pointwise import Square as Square
 from .pooling import SpatialAveragePooling as SpatialAveragePooling
 from .pooling import SpatialMaxPooling as SpatialMaxPooling
+from .random import TorchGenerator as TorchGenerator
 from .random import manualSeed as manualSeed
 from .reshape import Identity as Identity
 from .reshape import Reshape as Reshape

@@ -71,7 +71,7 @@ def test_optimizer_takes_torchs_path(name, apart):
     assert set(after) <= set(state) <= set(after) | set(options) | ONLY_HERE.get(method, set())
     for key, value in after.items():
         # Relative to the largest element: small ones of a gradient are differences of large terms.
-        size = np.abs(value).max()
+        size = max(np.abs(value).max(), 1e-3)
         np.testing.assert_allclose(np.ravel(state[key]), np.ravel(value), rtol=0, atol=1e-10 * size, err_msg=key)
     if method == "asgd":
         np.testing.assert_allclose(state["ax"], case["extra_return"], rtol=1e-10)
@@ -112,3 +112,52 @@ def test_polyinterp_is_torchs():
     for result in GOLDEN.case("polyinterp__1")["results"]:
         got = optim.polyinterp(result["points"], result.get("xmin"), result.get("xmax"))
         assert got == pytest.approx(result["result"], rel=1e-13)
+
+
+def torch_stream(kind, count, *numbers):
+    generator = nnmod.TorchGenerator(123)
+    target = np.empty(count)
+    getattr(generator, kind)(target, *numbers)
+    return target
+
+
+def test_the_generator_is_torchs():
+    case = GOLDEN.case("torch_rng__1")
+    scalars, tensors = case["scalars"], case["tensors_by_name"]
+    np.testing.assert_array_equal(nnmod.TorchGenerator(123).words(10), scalars["random_u32"])
+    np.testing.assert_array_equal(torch_stream("uniform", 10), scalars["uniform"])
+    np.testing.assert_allclose(torch_stream("uniform", 10, -2, 3), scalars["uniform_m2_3"], rtol=1e-15)
+    np.testing.assert_allclose(torch_stream("normal", 9), scalars["normal"], rtol=1e-14)
+    np.testing.assert_allclose(torch_stream("normal", 9, 1, 2), scalars["normal_1_2"], rtol=1e-12)
+    np.testing.assert_array_equal(torch_stream("bernoulli", 10, 0.3), scalars["bernoulli_03"])
+    generator = nnmod.TorchGenerator(123)
+    assert [generator.integer(10) + 1 for _ in range(10)] == scalars["random_1_10"]
+
+    np.testing.assert_array_equal(torch_stream("uniform", 20), tensors["rand20"])
+    np.testing.assert_array_equal(torch_stream("uniform", 20), tensors["tensor_uniform"])
+    np.testing.assert_allclose(torch_stream("normal", 20), tensors["randn20"], rtol=1e-13)
+    np.testing.assert_allclose(torch_stream("normal", 5), tensors["randn5"], rtol=1e-13)
+    np.testing.assert_allclose(torch_stream("normal", 20), tensors["float_normal"], rtol=1e-6)
+    np.testing.assert_array_equal(torch_stream("uniform", 10).astype(np.float32), tensors["float_uniform"])
+    np.testing.assert_array_equal(torch_stream("bernoulli", 20, 0.3), tensors["bernoulli"])
+    np.testing.assert_array_equal(nnmod.TorchGenerator(123).permutation(10) + 1, tensors["randperm10"])
+    generator = nnmod.TorchGenerator(123)
+    assert [generator.integer(100) + 1 for _ in range(10)] == list(tensors["random_tensor"])
+
+
+def test_differential_evolution_is_torchs():
+    case = GOLDEN.case("de__1")
+    config = case["config"] | {"generator": nnmod.TorchGenerator(1)}
+    x, fs = optim.de(objective(case), case["x0"].copy(), config)
+    np.testing.assert_allclose(fs, case["f_returned"], rtol=1e-10)
+    np.testing.assert_allclose(x, case["x_final"], rtol=1e-10)
+
+
+def test_cmaes_is_torchs():
+    case = GOLDEN.case("cmaes__1")
+    x = case["x0"].copy()
+    state = {}
+    x, fs = optim.cmaes(objective(case), x, case["config"] | {"generator": nnmod.TorchGenerator(77)}, state)
+    np.testing.assert_allclose(fs, case["f_returned"], rtol=1e-10)
+    np.testing.assert_allclose(x, case["x_final"], rtol=1e-10)
+    assert state["funcEval"] == case["evals"] + 1

@@ -23,6 +23,9 @@ from .adam import adam as adam
 from .adamax import adamax as adamax
 from .asgd import asgd as asgd
 from .cg import cg as cg
+from .checkgrad import checkgrad as checkgrad
+from .cmaes import cmaes as cmaes
+from .de import de as de
 from .lbfgs import lbfgs as lbfgs
 from .lswolfe import lswolfe as lswolfe
 from .nag import nag as nag
