@@ -161,3 +161,24 @@ def test_cmaes_is_torchs():
     np.testing.assert_allclose(fs, case["f_returned"], rtol=1e-10)
     np.testing.assert_allclose(x, case["x_final"], rtol=1e-10)
     assert state["funcEval"] == case["evals"] + 1
+
+
+def test_fista_is_torchs():
+    case = GOLDEN.case("FistaLS__1")
+    D, y, weight = case["consts"]["D"], case["consts"]["y"], case["consts"]["lambda"]
+
+    def f(x, mode=None):
+        error = D @ x - y
+        value = 0.5 * float(error @ error)
+        return (value, D.T @ error) if mode == "dx" else value
+
+    def pl(x, L):
+        x[...] = np.sign(x) * np.maximum(np.abs(x) - weight / L, 0)
+
+    params = dict(case["config"])
+    x, history = optim.FistaLS(f, lambda x: weight * float(np.abs(x).sum()), pl, np.zeros(4), params)
+    assert len(history) == len(case["history"])
+    for got, expected in zip(history, case["history"]):
+        assert got == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(x, case["x_final"], rtol=1e-10)
+    assert params["L"] == pytest.approx(history[-1]["L"])

@@ -26,10 +26,13 @@ from .cg import cg as cg
 from .checkgrad import checkgrad as checkgrad
 from .cmaes import cmaes as cmaes
 from .de import de as de
+from .fista import FistaLS as FistaLS
 from .lbfgs import lbfgs as lbfgs
 from .lswolfe import lswolfe as lswolfe
 from .nag import nag as nag
 from .polyinterp import polyinterp as polyinterp
 from .rmsprop import rmsprop as rmsprop
 from .rprop import rprop as rprop
+from .scipy_methods import bfgs as bfgs
+from .scipy_methods import lbfgs_scipy as lbfgs_scipy
 from .sgd import sgd as sgd
