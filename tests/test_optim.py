@@ -295,7 +295,7 @@ def test_threads_do_not_change_a_bit(method):
     (optim.rmsprop, {"learningRate": 0.01}),
     (optim.adagrad, {"learningRate": 0.2}),
     (optim.adamax, {"learningRate": 0.1}),
-    (optim.adadelta, {"eps": 1e-3}),
+    (optim.adadelta, {"eps": 1e-2}),
     (optim.nag, {"learningRate": 0.03}),
     (optim.asgd, {"eta0": 0.3, "lambda": 1e-4, "t0": 250}),
     (optim.rprop, {"stepsize": 0.02}),
@@ -326,7 +326,7 @@ def test_a_network_learns_exclusive_or(method, config):
 def test_a_misspelt_option_is_named(method):
     x = start()
     right = other(method)
-    for wrong, hint in (right + "s", f"did you mean {right!r}? It has "), ("zzz", "it has "):
+    for wrong, hint in (right + "_", f"did you mean {right!r}? It has "), ("zzz", "it has "):
         with pytest.raises(ValueError) as caught:
             method(bowl, x, {wrong: 0.1})
         text = str(caught.value)
@@ -476,8 +476,8 @@ def test_nag_goes_back_where_opfunc_raises():
     (optim.adadelta, {"rho": 0.8, "eps": 1e-4}, "Adadelta", {"rho": 0.8, "eps": 1e-4}),
     (optim.asgd, {"eta0": 0.05, "lambda": 0.1, "t0": 5}, "ASGD", {"lr": 0.05, "lambd": 0.1, "t0": 5}),
     (optim.rprop, {"stepsize": 0.05}, "Rprop", {"lr": 0.05}),
-    (optim.lbfgs, {"learningRate": 0.1, "maxIter": 3, "nCorrection": 4},
-     "LBFGS", {"lr": 0.1, "max_iter": 3, "history_size": 4}),
+    (optim.lbfgs, {"learningRate": 0.1, "maxIter": 4, "nCorrection": 3},
+     "LBFGS", {"lr": 0.1, "max_iter": 4, "history_size": 3}),
 ], ids=lambda v: v if isinstance(v, str) else "")
 def test_pytorch_takes_the_same_path(method, config, name, options):
     torch = pytest.importorskip("torch")
@@ -492,9 +492,11 @@ def test_pytorch_takes_the_same_path(method, config, name, options):
     for _ in range(12):
         method(bowl, x, config)
         twin.step(closure)
-        np.testing.assert_allclose(x, there.detach().numpy(), rtol=1e-10, atol=1e-12)
+        # PyTorch keeps the rate of ASGD in float32.
+        rtol = 1e-7 if name == "ASGD" else 1e-10
+        np.testing.assert_allclose(x, there.detach().numpy(), rtol=rtol, atol=1e-12)
     if name == "ASGD":
-        np.testing.assert_allclose(config["ax"], twin.state[there]["ax"].numpy(), rtol=1e-10)
+        np.testing.assert_allclose(config["ax"], twin.state[there]["ax"].numpy(), rtol=1e-7)
 
 
 def test_nag_is_pytorchs_nesterov_momentum_seen_from_ahead():

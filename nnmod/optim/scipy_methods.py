@@ -148,7 +148,7 @@ def _bound(name, value, x, absent):
     elif tensor.is_tensor(value):
         protocol.like_x(name, value, x)
     else:
-        check.number(**{name: value})
+        check.number(**{f"the bound {name}": value})
     return np.broadcast_to(np.asarray(value, np.float64), x.shape)
 
 
