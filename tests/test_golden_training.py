@@ -72,7 +72,8 @@ def test_optimizer_takes_torchs_path(name, apart):
     for key, value in after.items():
         # Relative to the largest element: small ones of a gradient are differences of large terms.
         size = max(np.abs(value).max(), 1e-3)
-        np.testing.assert_allclose(np.ravel(state[key]), np.ravel(value), rtol=0, atol=1e-10 * size, err_msg=key)
+        np.testing.assert_allclose(np.ravel(state[key]), np.ravel(value), rtol=0, atol=1e-10 * size,
+                                   err_msg=key)
     if method == "asgd":
         np.testing.assert_allclose(state["ax"], case["extra_return"], rtol=1e-10)
 
@@ -157,7 +158,8 @@ def test_cmaes_is_torchs():
     case = GOLDEN.case("cmaes__1")
     x = case["x0"].copy()
     state = {}
-    x, fs = optim.cmaes(objective(case), x, case["config"] | {"generator": nnmod.TorchGenerator(77)}, state)
+    config = case["config"] | {"generator": nnmod.TorchGenerator(77)}
+    x, fs = optim.cmaes(objective(case), x, config, state)
     np.testing.assert_allclose(fs, case["f_returned"], rtol=1e-10)
     np.testing.assert_allclose(x, case["x_final"], rtol=1e-10)
     assert state["funcEval"] == case["evals"] + 1

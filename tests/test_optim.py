@@ -1,4 +1,4 @@
-"""The optimizers that step: against a plain twin, with every option; what they leave alone; what they refuse."""
+"""Optimizers that step: against a plain twin, every option; what they leave alone, what they refuse."""
 import itertools
 import pickle
 import tracemalloc
@@ -377,7 +377,8 @@ def test_an_option_of_another_method_is_refused():
     (optim.rprop, {"niter": 0}, "niter must be a number >= 1, got 0"),
     (optim.rprop, {"niter": 1.5}, "niter must be a whole number, got 1.5"),
     (optim.rprop, {"niter": float("inf")}, "niter must be a whole number, got inf"),
-    (optim.rprop, {"stepsizemin": 2, "stepsizemax": 1}, "stepsizemin must not be above stepsizemax, got 2.0 and 1.0"),
+    (optim.rprop, {"stepsizemin": 2, "stepsizemax": 1},
+     "stepsizemin must not be above stepsizemax, got 2.0 and 1.0"),
 ])
 def test_wrong_values_are_refused(method, config, text):
     x = start()
@@ -423,7 +424,8 @@ def test_a_wrong_x_is_refused_before_opfunc_runs(method, x, error, text):
 
 @pytest.mark.parametrize("method, config, key", [
     (optim.sgd, {"momentum": 0.9}, "dfdx"), (optim.adam, {}, "m"), (optim.adam, {}, "v"),
-    (optim.rmsprop, {}, "m"), (optim.adagrad, {}, "paramVariance"), (optim.adamax, {}, "m"), (optim.adamax, {}, "u"),
+    (optim.rmsprop, {}, "m"), (optim.adagrad, {}, "paramVariance"),
+    (optim.adamax, {}, "m"), (optim.adamax, {}, "u"),
     (optim.adadelta, {}, "paramVariance"), (optim.adadelta, {}, "accDelta"), (optim.nag, {}, "dfdx"),
     (optim.asgd, {}, "ax"), (optim.rprop, {}, "delta"), (optim.rprop, {}, "stepsizes")])
 def test_state_of_another_network_is_refused(method, config, key):

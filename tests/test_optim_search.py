@@ -9,7 +9,8 @@ import pytest
 import nnmod
 from nnmod import kernels, optim, tensor
 
-MATRIX = np.array([[3.0, 0.5, 0.25, 0.0], [0.5, 2.0, 0.3, -0.2], [0.25, 0.3, 1.5, 0.4], [0.0, -0.2, 0.4, 2.5]])
+MATRIX = np.array([[3.0, 0.5, 0.25, 0.0], [0.5, 2.0, 0.3, -0.2], [0.25, 0.3, 1.5, 0.4],
+                   [0.0, -0.2, 0.4, 2.5]])
 RIGHT = np.array([1.0, -2.0, 0.5, 3.0])
 SEARCHES = [(optim.lbfgs, {"maxIter": 8, "learningRate": 0.1}),
             (optim.lbfgs, {"maxIter": 8, "lineSearch": optim.lswolfe}),
@@ -191,7 +192,8 @@ def test_threads_do_not_change_a_bit(method, config):
         for count in (1, 3):
             threads.set_num_threads(count)
             x = begin.copy()
-            method(lambda x: (float((x**2).sum()) + float((x**4).sum()), 2 * x + 4 * x**3), x, {**config, "maxIter": 3})
+            method(lambda x: (float((x**2).sum()) + float((x**4).sum()), 2 * x + 4 * x**3), x,
+                   {**config, "maxIter": 3})
             results.append(x)
     finally:
         threads.set_num_threads(usual)
@@ -209,7 +211,8 @@ def test_lbfgs_stops_where_its_options_say():
     assert count_calls(optim.lbfgs, base)[0] == 20
     assert count_calls(optim.lbfgs, {**base, "maxEval": 7})[0] == 7
     assert count_calls(optim.lbfgs, {**base, "tolFun": 1e9})[0] == 1
-    assert count_calls(optim.lbfgs, {**base, "tolX": 1e9}) == (1, [pytest.approx(79.7)])  # no way goes down enough
+    # No direction goes down enough.
+    assert count_calls(optim.lbfgs, {**base, "tolX": 1e9}) == (1, [pytest.approx(79.7)])
     assert count_calls(optim.lbfgs, {**base, "tolX": 1.7})[0] == 2  # the loss fell by less
     with_search = {"lineSearch": optim.lswolfe, "lineSearchOptions": {"maxIter": 1}, "maxIter": 3}
     assert count_calls(optim.lbfgs, with_search)[0] <= 7
@@ -272,11 +275,14 @@ def test_lbfgs_goes_on_after_an_error_in_a_line_search():
     (optim.lbfgs, {"nCorrection": 2.5}, ValueError, "nCorrection must be a whole number, got 2.5"),
     (optim.lbfgs, {"lineSearch": "wolfe"}, TypeError,
      "lineSearch must be a function such as optim.lswolfe, got 'wolfe'"),
-    (optim.lbfgs, {"lineSearchOptions": {}}, ValueError, "lineSearchOptions need a lineSearch, such as optim.lswolfe"),
+    (optim.lbfgs, {"lineSearchOptions": {}}, ValueError,
+     "lineSearchOptions need a lineSearch, such as optim.lswolfe"),
     (optim.lbfgs, {"lineSearch": optim.lswolfe, "lineSearchOptions": {"C1": 1}}, ValueError,
      "optim.lswolfe has no option 'C1'; did you mean 'c1'?"),
-    (optim.lbfgs, {"ncorrection": 3}, ValueError, "optim.lbfgs has no option 'ncorrection'; did you mean 'nCorrection'?"),
-    (optim.lbfgs, {"verbose": True}, ValueError, "optim.lbfgs has no option 'verbose'; it has maxIter, maxEval,"),
+    (optim.lbfgs, {"ncorrection": 3}, ValueError,
+     "optim.lbfgs has no option 'ncorrection'; did you mean 'nCorrection'?"),
+    (optim.lbfgs, {"verbose": True}, ValueError,
+     "optim.lbfgs has no option 'verbose'; it has maxIter, maxEval,"),
     (optim.cg, {"int": 0.7}, ValueError, "int must be a number within 0..0.5, got 0.7"),
     (optim.cg, {"max_iter": 3}, ValueError, "optim.cg has no option 'max_iter'; did you mean 'maxIter'?"),
     (optim.cg, {"maxEval": "5"}, ValueError, "maxEval must be a number >= 1, got '5'"),
@@ -309,7 +315,8 @@ def test_lswolfe_finds_the_wolfe_conditions(first, c1, c2):
         d = -g / np.linalg.norm(g)
         opfunc = in_one_tensor(valley, x)
         options = {"c1": c1, "c2": c2, "maxIter": 60}
-        f_new, g_new, same, t, count = optim.lswolfe(opfunc, x, first, d, f, opfunc(x)[1], float(g @ d), options)
+        f_new, g_new, same, t, count = optim.lswolfe(opfunc, x, first, d, f, opfunc(x)[1], float(g @ d),
+                                                     options)
         assert same is x and count >= 1 and t > 0
         np.testing.assert_allclose(x, before + t * d, rtol=1e-14)
         assert f_new == pytest.approx(valley(x)[0]) and np.allclose(g_new, valley(x)[1])
@@ -378,7 +385,8 @@ def test_polyinterp_by_hand(points, bounds, expected):
 
 
 @pytest.mark.parametrize("points, bounds, error, text", [
-    ([[0, 1, 2]], (), nnmod.ShapeError, "points must have shape (N, 3), rows of x, f and g for two points or more"),
+    ([[0, 1, 2]], (), nnmod.ShapeError,
+     "points must have shape (N, 3), rows of x, f and g for two points or more"),
     ([[0, 1], [1, 2]], (), nnmod.ShapeError, "got (2, 2)"),
     ([[1, 1, 2], [1, 2, 3]], (), ValueError, "points must lie at places that differ, got [1.0, 1.0]"),
     ([[0, 1, 2], [1, 2, 3]], (3, 2), ValueError, "xminBound must not be above xmaxBound, got 3 and 2"),
@@ -422,9 +430,8 @@ def lasso_twin(weight=0.3):
 
 @pytest.mark.parametrize("options", [{}, {"doFistaUpdate": False}, {"L": 20}, {"Lstep": 4.0}], ids=str)
 @pytest.mark.parametrize("begin", [np.zeros(3), np.array([5.0, -3.0, 1.0])], ids=["zeros", "elsewhere"])
-@pytest.mark.parametrize("dtype, close", [(np.float64, 1e-5), (np.float32, 0.1)], ids=["float64", "float32"])
+@pytest.mark.parametrize("dtype, close", [(np.float64, 1e-5), (np.float32, 1e-2)], ids=["float64", "float32"])
 def test_fista_solves_the_lasso(options, begin, dtype, close):
-    # In float32 the bound is at last decided by rounding, so that L grows and steps get short.
     params = {"maxiter": 500, "errthres": 0, **options}
     x = begin.astype(dtype)
     same, history = optim.FistaLS(*lasso(), x, params)
@@ -432,6 +439,7 @@ def test_fista_solves_the_lasso(options, begin, dtype, close):
     np.testing.assert_allclose(x, lasso_twin(), atol=close)
     f, g, _ = lasso()
     assert f(x) + g(x) == pytest.approx(f(lasso_twin()) + g(lasso_twin()), rel=1e-4)
+    assert params["L"] < 1e4
     assert params["L"] == history[-1]["L"] and all(h["F"] == h["Fply"] + h["Gply"] for h in history)
 
 
@@ -531,7 +539,8 @@ def test_a_network_may_be_the_function(method, config):
     state = {}
     x, fs = method(opfunc, flat, config, state)
     assert state["funcEval"] == len(seen)
-    assert float(((net.forward(data) - target) ** 2).mean()) == pytest.approx(min(seen[method is optim.cmaes:]))
+    best = min(seen[method is optim.cmaes:])  # the first mean of cmaes is not a candidate
+    assert float(((net.forward(data) - target) ** 2).mean()) == pytest.approx(best)
 
 
 def test_cmaes_stops_and_says_why(capsys):
@@ -548,7 +557,8 @@ def test_cmaes_stops_and_says_why(capsys):
     assert state["funcEval"] == 1 + 3 * 4
     assert not capsys.readouterr().out
     optim.cmaes(sphere, np.zeros(2), {"maxEval": 48, "popsize": 6, "verb_disp": 4})
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["6", "12", "24", "48"]
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in printed] == ["6", "12", "24", "48"]
 
 
 def test_cmaes_learns_a_narrow_valley():
@@ -589,7 +599,8 @@ def test_what_a_search_without_gradients_refuses(method):
         method(lambda x: None, x)
     with pytest.raises(ZeroDivisionError):
         method(lambda x: 1 / 0, x)
-    with pytest.raises(ValueError, match=f"optim.{method.__name__} has no option 'popSize'; did you mean 'popsize'"):
+    name = method.__name__
+    with pytest.raises(ValueError, match=f"optim.{name} has no option 'popSize'; did you mean 'popsize'"):
         method(sphere, x, {"popSize": 3})
     with pytest.raises(ValueError, match="popsize must be a number >= [34], got 2"):
         method(sphere, x, {"popsize": 2})
@@ -630,8 +641,8 @@ def test_checkgrad_tells_right_from_wrong():
 def test_checkgrad_in_float32():
     x = start(np.float32)
     assert optim.checkgrad(quadratic, x, 1e-2)[0] < 1e-3
-    with pytest.raises(ValueError, match=r"eps must be large enough to change x\[0\], -1.2\d*, of dtype float32, "
-                                         "got 1e-09"):
+    text = r"eps must be large enough to change x\[0\], -1.2\d*, of dtype float32, got 1e-09"
+    with pytest.raises(ValueError, match=text):
         optim.checkgrad(quadratic, x, 1e-9)
     np.testing.assert_array_equal(x, start(np.float32))
     with pytest.raises(ValueError, match="eps must be a number >= 5e-324, got 0"):
@@ -640,7 +651,8 @@ def test_checkgrad_in_float32():
 
 # -- SciPy's -----------------------------------------------------------------------------
 
-scipy_methods = pytest.mark.parametrize("method", [optim.bfgs, optim.lbfgs_scipy], ids=["bfgs", "lbfgs_scipy"])
+scipy_methods = pytest.mark.parametrize("method", [optim.bfgs, optim.lbfgs_scipy],
+                                        ids=["bfgs", "lbfgs_scipy"])
 
 
 @scipy_methods
@@ -649,7 +661,8 @@ def test_scipy_solves_a_quadratic(method, dtype, close):
     pytest.importorskip("scipy")
     x, state = np.ones(4, dtype), {}
     calls = []
-    same, fs = method(in_one_tensor(lambda x: (calls.append(1), quadratic(x))[1], x), x, {"tolFun": 1e-7}, state)
+    counted = in_one_tensor(lambda x: (calls.append(1), quadratic(x))[1], x)
+    same, fs = method(counted, x, {"tolFun": 1e-7}, state)
     assert same is x and x.dtype == dtype
     np.testing.assert_allclose(x, np.linalg.solve(MATRIX, RIGHT), atol=close)
     assert fs[0] == quadratic(np.ones(4, dtype))[0] and fs[-1] == pytest.approx(quadratic(x)[0], abs=1e-5)
@@ -686,7 +699,8 @@ def test_bfgs_goes_on_with_its_matrix():
         optim.bfgs(valley, start(), {}, state)
 
 
-@pytest.mark.parametrize("low, high", [(0.5, None), (None, 0.2), (-0.5, 0.5), (np.array([0.0, -1, 1, 0]), 1.0)])
+@pytest.mark.parametrize("low, high", [(0.5, None), (None, 0.2), (-0.5, 0.5),
+                                       (np.array([0.0, -1, 1, 0]), 1.0)])
 def test_bounds_hold(low, high):
     pytest.importorskip("scipy")
     x, seen = np.zeros(4), []
@@ -721,7 +735,8 @@ def test_scipy_leaves_x_where_something_is_wrong(method, monkeypatch):
         with pytest.raises(ValueError, match="the bound high must be a number, got 'a'"):
             method(valley, x, {"high": "a"})
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(ImportError, match=rf"optim\.{method.__name__} needs the package scipy: pip install nnmod\[scipy\]"):
+    text = rf"optim\.{method.__name__} needs the package scipy: pip install nnmod\[scipy\]"
+    with pytest.raises(ImportError, match=text):
         method(valley, x)
     np.testing.assert_array_equal(x, start())
 

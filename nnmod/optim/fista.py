@@ -1,6 +1,8 @@
 """FISTA: gradient steps on a smooth loss, each followed by the answer to a simple one."""
 import math
 
+import numpy as np
+
 from .. import check, tensor
 from . import protocol
 from .vectors import add_scaled, combine, dot
@@ -85,6 +87,8 @@ def FistaLS(f, g, pl, xinit, params=None):
     for begin in (last, y):
         tensor.copy(xinit, begin)
 
+    # Near the minimum rounding would decide about the bound, and L would grow without end.
+    rounding = 4 * float(np.finfo(xinit.dtype).eps)
     t, history = 1.0, []
     while len(history) < maxiter:
         fy, slope = protocol.evaluate(lambda y: f(y, "dx"), y)
@@ -93,13 +97,14 @@ def FistaLS(f, g, pl, xinit, params=None):
             add_scaled(slope, y, ply, -1 / L)
             answer = pl(ply, L)
             if answer is not None and answer is not ply:
-                raise TypeError(f"pl must change its first argument in place, got {tensor.describe(answer)} back")
+                raise TypeError("pl must change its first argument in place, "
+                                f"got {tensor.describe(answer)} back")
             tensor.copy(ply, xk)
             value = f(ply)
             combine(ply, y, ply, 1, -1)
             bound = fy + dot(slope, ply) + L / 2 * dot(ply, ply)
             tries += 1
-            if value <= bound:
+            if value <= bound + rounding * abs(fy):
                 break
             if tries > maxline:
                 tensor.copy(last, xk)

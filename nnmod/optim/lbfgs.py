@@ -80,7 +80,8 @@ def lbfgs(opfunc, x, config=None, state=None):
      searchOptions), state = protocol.read("lbfgs", config, state, _OPTIONS, _KEPT)
     maxEval = 1.25 * maxIter if maxEval is None else maxEval
     if lineSearch is not None and not callable(lineSearch):
-        raise TypeError(f"lineSearch must be a function such as optim.lswolfe, got {tensor.describe(lineSearch)}")
+        raise TypeError("lineSearch must be a function such as optim.lswolfe, "
+                        f"got {tensor.describe(lineSearch)}")
     if searchOptions is not None and lineSearch is None:
         raise ValueError("lineSearchOptions need a lineSearch, such as optim.lswolfe")
     protocol.vector("x", x)
