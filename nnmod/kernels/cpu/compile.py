@@ -4,17 +4,28 @@ Numba's own cache raises where no directory can be written, and keys a kernel on
 its own file alone.  Here a cache that cannot be used costs speed at most, and a
 kernel is compiled anew whenever its file has changed, or a file that it imports from.
 """
+import _thread
 import ast
+import ctypes
 import functools
 import hashlib
 import os
 import pathlib
 import sys
+import traceback
 import types
 import warnings
 
+import llvmlite.binding
 import numba
+from llvmlite import ir
+from numba import types as numba_types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic, models, register_model, typeof_impl
+
+from .simd import VECTOR_BITS
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
 #: vectorise; nothing that assumes away NaN or Inf.
@@ -25,19 +36,33 @@ def jit(function, extra_key=""):
     """Compile *function* at its first call, for each new combination of types.
 
     The compiled code releases Python's lock and is kept on disk where possible.
-    *extra_key* tells apart functions that share name and code but not meaning.
+    *extra_key* tells apart functions that share name and code but not meaning; None keeps
+    the function out of the cache.
     """
     kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
-    try:
-        kernel._cache = _KernelCache(function, extra_key)
-    except Exception:  # no directory that can be written, or a function without a file
-        kernel._cache = _NoCache()
+    if extra_key is not None:
+        kernel._cache = _cache(function, extra_key)
     return kernel
 
 
 def inline(function):
-    """Compile a helper that kernels call; it becomes part of them, however long it is."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)(function)
+    """Compile a helper that kernels call; it becomes part of them, and Python cannot call it."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cpython_wrapper=True,
+                      no_cfunc_wrapper=True)(function)
+
+
+def native(*arguments):
+    """Compile a function once for all kernels that call it, instead of once into each.
+
+        @native("number", "int", "int")
+        def triple(like, count, x): ...
+
+    *arguments* names the types: ``number`` is float32 or float64, as the caller's, and
+    ``int`` is an integer or an address.  There is no result.  Kernels call it with
+    ``call(triple, (like, count, x))``, and the first of these calls compiles it, or loads
+    it from the cache.
+    """
+    return lambda function: _Native(function, arguments)
 
 
 def fingerprint(function):
@@ -86,6 +111,104 @@ def fingerprint(function):
     return digest.hexdigest()
 
 
+class _Native:
+    """A function with an address, one for each dtype, that is found at the first call.
+
+    A kernel calls through a pointer that it knows by a name of LLVM's, so that a kernel
+    from the disk cache finds it too.  At first it points back to Python.
+    """
+
+    def __init__(self, function, arguments):
+        self.function = function
+        self.arguments = arguments
+        self.name = f"{function.__module__}.{function.__name__}"
+        self.__doc__ = function.__doc__
+        self._pointers = {}
+        for dtype, number in ((numba_types.float32, ctypes.c_float), (numba_types.float64, ctypes.c_double)):
+            kinds = [number if kind == "number" else ctypes.c_ssize_t for kind in arguments]
+            self._pointers[dtype] = pointer = ctypes.c_void_p()
+            self._prepare(dtype, pointer, ctypes.CFUNCTYPE(None, *kinds))
+            llvmlite.binding.add_symbol(self.symbol(dtype), ctypes.addressof(pointer))
+
+    def symbol(self, dtype):
+        """LLVM's name of the pointer to the function for *dtype*."""
+        return f"{self.name}.{dtype}"
+
+    def types(self, dtype):
+        """Numba's types of the arguments."""
+        return [dtype if kind == "number" else numba_types.intp for kind in self.arguments]
+
+    def emit_call(self, builder, dtype, args):
+        """Emit a call with LLVM's *args*, of the right types."""
+        builder.call(builder.load(self.emit_pointer(builder, dtype, [value.type for value in args])), args)
+
+    def emit_pointer(self, builder, dtype, kinds):
+        """Where the function's address lies, for LLVM; *kinds* are the arguments' types."""
+        name = self.symbol(dtype)
+        kind = ir.PointerType(ir.FunctionType(ir.VoidType(), kinds))
+        return builder.module.globals.get(name) or ir.GlobalVariable(builder.module, kind, name)
+
+    def bind(self, dtype):
+        """Let the pointer point to compiled code; its address."""
+        compiled = CFunc(self.function, (tuple(self.types(dtype)), numba_types.void), {},
+                         {"error_model": "numpy", "fastmath": FASTMATH})
+        compiled._cache = _cache(self.function)
+        compiled.compile()
+        self._compiled = {**getattr(self, "_compiled", {}), dtype: compiled}  # it must live on
+        self._pointers[dtype].value = compiled.address
+        return compiled.address
+
+    def _prepare(self, dtype, pointer, prototype):
+        def first_call(*args):
+            # Nothing can be raised into the kernel that called, nor may it go on without a result.
+            try:
+                address = self.bind(dtype)
+            except KeyboardInterrupt:
+                address = self.bind(dtype)
+                _thread.interrupt_main()
+            except BaseException:
+                traceback.print_exc()
+                os.abort()
+            prototype(address)(*args)
+
+        self._first_call = {**getattr(self, "_first_call", {}), dtype: prototype(first_call)}
+        pointer.value = ctypes.cast(self._first_call[dtype], ctypes.c_void_p).value
+
+
+class _NativeType(numba_types.Opaque):
+    """Numba's type of one native function."""
+
+    def __init__(self, function):
+        self.function = function
+        super().__init__(f"native({function.name})")
+
+
+register_model(_NativeType)(models.OpaqueModel)
+
+
+@typeof_impl.register(_Native)
+def _type_of_native(value, context):
+    return _NativeType(value)
+
+
+@intrinsic
+def call(typingctx, function, args):
+    """Call a native function with a tuple of arguments."""
+    native = function.function
+    dtype = args.types[native.arguments.index("number")]
+    wanted = native.types(dtype)
+    if len(wanted) != len(args):
+        raise numba.core.errors.TypingError(f"{native.name} takes {len(wanted)} arguments, got {len(args)}")
+
+    def codegen(context, builder, signature, values):
+        given = cgutils.unpack_tuple(builder, values[1])
+        native.emit_call(builder, dtype, [context.cast(builder, value, have, want)
+                                          for value, have, want in zip(given, args.types, wanted)])
+        return context.get_dummy_value()
+
+    return numba_types.void(function, args), codegen
+
+
 class _NoCache(NullCache):
     """In the place of a cache where none can be had."""
 
@@ -100,7 +223,8 @@ class _KernelCache(FunctionCache):
         super().__init__(function)
         sources = _sources(function.__globals__.get("__file__"))
         stamp = self._impl.locator.get_source_stamp(), sources, extra_key
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
+        name = f"{self._impl.filename_base}-{VECTOR_BITS}"
+        self._cache_file = IndexDataCacheFile(self._cache_path, name, stamp)
 
     def load_overload(self, sig, target_context):
         try:
@@ -120,6 +244,13 @@ class _KernelCache(FunctionCache):
             pass
 
 
+def _cache(function, extra_key=""):
+    try:
+        return _KernelCache(function, extra_key)
+    except Exception:  # no directory that can be written, or a function without a file
+        return _NoCache()
+
+
 @functools.cache
 def _sources(file):
     """A digest of every source file of the kernels that code in *file* may inline from.
@@ -129,6 +260,8 @@ def _sources(file):
     """
     digest = hashlib.sha256()
     path = pathlib.Path(file) if file else None
+    if path == _KERNELS / "formulas.py":  # whose kernels elementwise.py builds, with functions.py
+        path = _CPU / "elementwise.py"
     every = sorted([_KERNELS / "formulas.py", *_CPU.glob("*.py")])
     for source in sorted(_imported(path, set())) if path in every else every:
         digest.update(source.read_bytes())
@@ -141,15 +274,23 @@ _KERNELS = _CPU.parent
 
 def _imported(path, seen):
     """*path* and the files of the kernels that it imports from, directly or through others."""
-    if path in seen or not path.is_file():
-        return seen
-    seen.add(path)
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    if path not in seen and path.is_file():
+        seen.add(path)
+        for imported in _imports(path):
+            _imported(imported, seen)
+    return seen
+
+
+@functools.cache
+def _imports(path):
+    """The files of the kernels, if they exist, that the file *path* names in its imports."""
+    found = []
+    for node in ast.parse(path.read_bytes()).body:  # the kernels import at the top level
         if isinstance(node, ast.ImportFrom) and node.level:
             base = _CPU if node.level == 1 else _KERNELS
-            for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                _imported(base / f"{name}.py", seen)
-    return seen
+            found += [base / f"{name}.py" for name in
+                      ([node.module] if node.module else [alias.name for alias in node.names])]
+    return found
 
 
 class _Announcer:

@@ -11,6 +11,7 @@ from ..formulas import exp, log
 from . import functions  # noqa: F401  gives exp its compiled form
 from . import threads
 from .compile import inline, jit
+from .simd import VECTOR_BYTES, address, broadcast, lanes, largest_lane, load, maximum
 
 
 def softmax_update_output(x, y):
@@ -44,18 +45,27 @@ def _row(a, k):
 
 
 @inline
-def _maximum(x):
-    # NaN may lose here: it comes back with the sum of exponentials.
-    top = x[0]
-    for c in range(1, x.size):
+def _row_maximum(x):
+    """The largest of a contiguous x: no flag lets LLVM reorder a maximum, so vectors are written out.
+
+    NaN may lose here: it comes back with the sum of exponentials.
+    """
+    like, where = x[0], address(x)
+    step = lanes(like)
+    size = VECTOR_BYTES // step
+    whole = x.size // step * step
+    tops = broadcast(like)
+    for c in range(0, whole, step):
+        tops = maximum(load(like, where + c * size), tops)
+    top = largest_lane(tops)
+    for c in range(whole, x.size):
         if x[c] > top:
             top = x[c]
     return top
 
 
 @inline
-def _softmax_one(x, y):
-    top = _maximum(x)
+def _softmax_one(x, y, top):
     for c in range(x.size):
         y[c] = exp(x[c] - top)
     total = y[0]
@@ -75,8 +85,7 @@ def _softmax_grad_one(y, dy, dx):
 
 
 @inline
-def _log_softmax_one(x, y):
-    top = _maximum(x)
+def _log_softmax_one(x, y, top):
     for c in range(x.size):
         y[c] = exp(x[c] - top)
     total = y[0]
@@ -218,7 +227,7 @@ def _softmax(start, stop, x, y):
     k = start
     while k < stop:
         if S == 1:
-            _softmax_one(_row(x, k), _row(y, k))
+            _softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
             k += 1
         else:
             end, n = _block_end(k, stop, S), k // S
@@ -246,7 +255,7 @@ def _log_softmax(start, stop, x, y):
     k = start
     while k < stop:
         if S == 1:
-            _log_softmax_one(_row(x, k), _row(y, k))
+            _log_softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
             k += 1
         else:
             end, n = _block_end(k, stop, S), k // S

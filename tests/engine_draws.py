@@ -1,0 +1,149 @@
+"""Random calls of the CPU kernels, each compared with the reference: for test_engine.py and soak_engine.py.
+
+A draw takes sizes around the edges of tiles and blocks, layouts (transposed, with gaps, backwards,
+off every alignment), special values, and puts the output between guard bytes.
+"""
+import numpy as np
+
+from nnmod.kernels import reference
+from nnmod.kernels.cpu import gemm, sum_rows
+
+GUARD = 0xA5
+#: Tiles are 4 to 14 rows, vectors 2 to 16 numbers, blocks of the common dimension 256.
+EDGES = [0, 1, 2, 3, 4, 6, 7, 8, 14, 16, 17, 24, 32, 33, 48, 96, 126, 256, 257]
+NUMBERS = [0.0, 1.0, 1.0, -1.0, 0.5, 2.0]
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+
+
+def size(rng, most):
+    """A size up to *most*: an edge and its neighbours, or any."""
+    if rng.random() < 0.5:
+        return int(min(most, max(0, rng.choice(EDGES) + rng.integers(-1, 2))))
+    return int(rng.integers(0, most + 1))
+
+
+def matrix(rng, rows, columns, dtype):
+    """A matrix of normal numbers, laid out in one of many ways."""
+    kind = rng.choice(["dense", "dense", "gaps", "transposed", "every second", "backwards", "misaligned"])
+    values = rng.standard_normal((rows, columns)).astype(dtype)
+    if kind == "gaps":
+        wide = np.full((rows, columns + int(rng.integers(1, 9))), np.nan, dtype)
+        made = wide[:, int(rng.integers(0, wide.shape[1] - columns + 1)):][:, :columns]
+    elif kind == "transposed":
+        made = np.empty((columns, rows), dtype).T
+    elif kind == "every second":
+        made = np.full((rows, 2 * columns), np.nan, dtype)[:, ::2]
+    elif kind == "backwards":
+        made = np.empty((rows, columns), dtype)[::-1, ::-1]
+    elif kind == "misaligned":
+        start = int(rng.integers(1, 16))
+        made = np.empty(rows * columns + start, dtype)[start:].reshape(rows, columns)
+    else:
+        made = np.empty((rows, columns), dtype)
+    made[...] = values
+    return made
+
+
+def guarded(rng, rows, columns, dtype):
+    """An output between guard bytes, and a function that tells whether they are whole."""
+    gap = int(rng.choice([0, 0, 1, 5, 16]))
+    before = int(rng.integers(1, 20))
+    item = np.dtype(dtype).itemsize
+    raw = np.full((before + rows * (columns + gap) + 40) * item, GUARD, np.uint8)
+    space = raw.view(dtype)[before:before + rows * (columns + gap)].reshape(rows, columns + gap)
+    out = space[:, :columns]
+    if rng.random() < 0.1 and rows == columns:
+        out = out.T
+
+    def whole():
+        keep = out.copy()
+        out.view(np.uint8 if item == 1 else f"u{item}")[...] = int.from_bytes(bytes([GUARD] * item), "little")
+        unharmed = bool((raw == GUARD).all())
+        out[...] = keep
+        return unharmed
+
+    return out, whole
+
+
+def spoil(rng, *tensors):
+    """Put a few special values somewhere."""
+    for tensor in tensors:
+        if tensor.size and rng.random() < 0.5:
+            tensor[tuple(int(rng.integers(0, n)) for n in tensor.shape)] = rng.choice(SPECIAL)
+
+
+def draw_gemm(rng, work=2_000_000):
+    """One product; an error's text, or None."""
+    dtype = rng.choice([np.float32, np.float64])
+    M, N, K = size(rng, 300), size(rng, 300), size(rng, 700)
+    while M * N * K > work:
+        M, N, K = sorted((M, N, K), key=lambda _: rng.random())
+        M //= 2
+    trans_a, trans_b = bool(rng.integers(2)), bool(rng.integers(2))
+    a = matrix(rng, *((K, M) if trans_a else (M, K)), dtype)
+    b = matrix(rng, *((N, K) if trans_b else (K, N)), dtype)
+    c, whole = guarded(rng, M, N, dtype)
+    alpha, beta = float(rng.choice(NUMBERS)), float(rng.choice(NUMBERS))
+    bias = rng.standard_normal(N).astype(dtype) if rng.random() < 0.5 else None
+    special = rng.random() < 0.2
+    if special:
+        spoil(rng, a, b, *([bias] if bias is not None else []))
+    c[...] = np.nan if beta == 0 else rng.standard_normal((M, N))
+    what = (f"gemm {np.dtype(dtype).name} {M}x{K}x{N} trans {trans_a} {trans_b} alpha {alpha} beta {beta} "
+            f"bias {bias is not None} strides {a.strides} {b.strides} {c.strides} special {special}")
+
+    wide = [None if x is None else x.astype(np.float64) for x in (a, b, c, bias)]
+    expected = np.where(np.isnan(wide[2]), 0, wide[2]) if beta == 0 else wide[2].copy()
+    reference.gemm(wide[0], wide[1], expected, alpha, beta, trans_a, trans_b, wide[3])
+    bound = np.abs(expected) if beta == 0 else np.abs(wide[2])
+    finite = [None if x is None else np.nan_to_num(np.abs(x), posinf=0, neginf=0) for x in (wide[0], wide[1], wide[3])]
+    scale = np.zeros((M, N))
+    reference.gemm(finite[0], finite[1], scale, abs(alpha), 0.0, trans_a, trans_b, finite[2])
+    if beta != 0:
+        scale += abs(beta) * bound
+    gemm(a, b, c, alpha, beta, trans_a, trans_b, bias)
+    return compared(what, c, expected, (K + 8) * np.finfo(dtype).eps * scale) or (
+        None if whole() else f"{what}: wrote outside its output")
+
+
+def draw_sum_rows(rng):
+    """One sum over rows; an error's text, or None."""
+    dtype = rng.choice([np.float32, np.float64])
+    N, F = size(rng, 300), size(rng, 300)
+    x, scale = matrix(rng, N, F, dtype), float(rng.choice(NUMBERS))
+    (row, whole) = guarded(rng, 1, F, dtype)
+    row[...] = rng.standard_normal((1, F))
+    expected = row[0].astype(np.float64)
+    bound = np.abs(expected) + abs(scale) * np.abs(x.astype(np.float64)).sum(axis=0)
+    reference.sum_rows(x.astype(np.float64), expected, scale)
+    sum_rows(x, row[0], scale)
+    what = f"sum_rows {np.dtype(dtype).name} {N}x{F} scale {scale} strides {x.strides}"
+    return compared(what, row[0], expected, (N + 8) * np.finfo(dtype).eps * bound) or (
+        None if whole() else f"{what}: wrote outside its output")
+
+
+def compared(what, found, expected, tolerance):
+    """None, or where *found* is not what was *expected*: NaN and infinities in their places too."""
+    with np.errstate(invalid="ignore"):
+        right = (np.abs(found - expected) <= tolerance) | (found == expected) | (np.isnan(found) & np.isnan(expected))
+    if right.all():
+        return None
+    place = tuple(int(n) for n in np.argwhere(~right)[0])
+    return f"{what}: at {place} {found[place]!r}, expected {expected[place]!r}"
+
+
+DRAWS = [draw_gemm] * 9 + [draw_sum_rows]
+
+
+def run(seed, count=None, seconds=None):
+    """Draw until the count or the time is over; how many were drawn, and the errors' texts."""
+    import time
+    end = None if seconds is None else time.monotonic() + seconds
+    done, errors = 0, []
+    while (count is None or done < count) and (end is None or time.monotonic() < end) and len(errors) < 10:
+        rng = np.random.default_rng([seed, done])
+        error = DRAWS[int(rng.integers(len(DRAWS)))](rng)
+        if error:
+            errors.append(f"seed {seed}, draw {done}: {error}")
+        done += 1
+    return done, errors
