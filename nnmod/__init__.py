@@ -167,6 +167,7 @@ from .pointwise import Square as Square
 from .pooling import SpatialAveragePooling as SpatialAveragePooling
 from .pooling import SpatialDilatedMaxPooling as SpatialDilatedMaxPooling
 from .pooling import SpatialMaxPooling as SpatialMaxPooling
+from .random import TorchGenerator as TorchGenerator
 from .pooling import SpatialMaxUnpooling as SpatialMaxUnpooling
 from .pooling import TemporalMaxPooling as TemporalMaxPooling
 from .pooling import VolumetricAveragePooling as VolumetricAveragePooling
