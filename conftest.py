@@ -10,6 +10,8 @@ import nnmod
 
 # Without numba there is nothing to look for in the compiled backend.
 collect_ignore_glob = [] if importlib.util.find_spec("numba") else ["nnmod/kernels/cpu/*"]
+# The examples of SciPy's methods need SciPy.
+collect_ignore_glob += [] if importlib.util.find_spec("scipy") else ["nnmod/optim/scipy_methods.py"]
 
 
 @pytest.fixture(autouse=True)

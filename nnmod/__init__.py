@@ -178,6 +178,7 @@ from .product import DotProduct as DotProduct
 from .product import MM as MM
 from .product import MV as MV
 from .product import PairwiseDistance as PairwiseDistance
+from .random import TorchGenerator as TorchGenerator
 from .random import manualSeed as manualSeed
 from .recurrence import CopyGrad as CopyGrad
 from .recurrence import NormStabilizer as NormStabilizer

@@ -197,7 +197,7 @@ def test_house_style(path):
     for number, line in enumerate(lines, 1):
         assert len(line) <= 120, f"{path.name}:{number} is {len(line)} characters long"
         assert not re.search(r"\b(TODO|FIXME|XXX)\b", line), f"{path.name}:{number}: {line.strip()}"
-    allowed_to_print = {"training.py", "compile.py", "decorator.py", "reshape.py"} | (
+    allowed_to_print = {"training.py", "compile.py", "cmaes.py", "decorator.py", "reshape.py"} | (
         {"__init__.py"} if path.parent.name == "kernels" else set())
     if path.name not in allowed_to_print:
         for node in ast.walk(ast.parse(text)):
@@ -209,7 +209,7 @@ def test_house_style(path):
 def test_public_functions_are_documented(path):
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-            if path.name == "formulas.py" or any("jit" in ast.unparse(d) or "inline" in ast.unparse(d)
+            if path.name.endswith("formulas.py") or any("jit" in ast.unparse(d) or "inline" in ast.unparse(d)
                                                  for d in node.decorator_list):
                 continue
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"

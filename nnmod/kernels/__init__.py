@@ -19,6 +19,7 @@ from types import ModuleType
 import numpy as np
 
 from . import formulas as formulas
+from . import optim_formulas as optim_formulas
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _cpu_backend = None

@@ -17,7 +17,22 @@ Each step is one pass over the vectors, and nothing is allocated after the first
 The gradient that opfunc returns is read and never changed.  A misspelt option, a
 rate below 0 or a gradient of another shape raises before x is touched.
 """
+from .adadelta import adadelta as adadelta
 from .adagrad import adagrad as adagrad
 from .adam import adam as adam
+from .adamax import adamax as adamax
+from .asgd import asgd as asgd
+from .cg import cg as cg
+from .checkgrad import checkgrad as checkgrad
+from .cmaes import cmaes as cmaes
+from .de import de as de
+from .fista import FistaLS as FistaLS
+from .lbfgs import lbfgs as lbfgs
+from .lswolfe import lswolfe as lswolfe
+from .nag import nag as nag
+from .polyinterp import polyinterp as polyinterp
 from .rmsprop import rmsprop as rmsprop
+from .rprop import rprop as rprop
+from .scipy_methods import bfgs as bfgs
+from .scipy_methods import lbfgs_scipy as lbfgs_scipy
 from .sgd import sgd as sgd

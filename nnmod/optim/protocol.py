@@ -15,7 +15,8 @@ def read(method, config, state, options, kept):
         What the caller gave.  Without a state, config keeps it.
     options : dict
         Name to default: a tuple ``(default, low, high)`` for a number within these
-        limits (None: no limit), False for a flag, None for an optional tensor.
+        limits (None: no limit), ``(default, low, high, int)`` for a whole number, a bool
+        for a flag, None for what the method checks itself, such as an optional tensor.
     kept : tuple of str
         Other names that may stand in config: what the method keeps there, and what
         Torch's kept there.
@@ -34,11 +35,13 @@ def read(method, config, state, options, kept):
     for name, default in options.items():
         value = config.get(name)  # None is Torch's nil: the default
         if isinstance(default, tuple):
-            default, low, high = default
+            default, low, high, *whole = default
             if value is not None:
                 check.number(low, high, **{name: value})
-                value = float(value)
-        elif default is False and value is not None:
+                if whole and not float(value).is_integer():
+                    raise ValueError(f"{name} must be a whole number, got {value!r}")
+                value = int(value) if whole else float(value)
+        elif isinstance(default, bool) and value is not None:
             check.boolean(**{name: value})
         values.append(default if value is None else value)
     return values, state
@@ -51,6 +54,17 @@ def vector(name, x):
     if not tensor.is_dense(x):
         raise ValueError(f"{name} must be C-contiguous and writable: it is changed in place; "
                          "copy it first with .copy()")
+
+
+def loss(opfunc, x):
+    """The loss ``opfunc(x)`` for a method without gradients: opfunc returns f, or (f, dfdx)."""
+    result = opfunc(x)
+    f = result[0] if isinstance(result, (tuple, list)) and result else result
+    try:
+        return float(f)
+    except (TypeError, ValueError):
+        raise TypeError("opfunc must return the loss f, a number, or (f, dfdx), "
+                        f"got {tensor.describe(result)}") from None
 
 
 def evaluate(opfunc, x):

@@ -1,7 +1,9 @@
 """Apply a scalar formula to whole tensors, in plain NumPy."""
 import numpy as np
 
-from .. import formulas
+from .. import formulas, optim_formulas
+
+_BRANCH_FREE = {formulas.__name__, optim_formulas.__name__}
 
 
 def elementwise(formula, reads, writes=1):
@@ -13,7 +15,7 @@ def elementwise(formula, reads, writes=1):
     arrays at once.  A formula from elsewhere may branch, so it is called element by
     element.
     """
-    if formula.__module__ != formulas.__name__:
+    if formula.__module__ not in _BRANCH_FREE:
         formula = _each_element(formula, reads, writes)
 
     def kernel(*args):
@@ -36,7 +38,7 @@ def elementwise_sum(formula, reads):
     reads counts the inputs
     out  (1,)  [out] float64; the sum is taken in float64
     """
-    if formula.__module__ != formulas.__name__:
+    if formula.__module__ not in _BRANCH_FREE:
         formula = _each_element(formula, reads, 1)
 
     def kernel(*args):
