@@ -22,33 +22,55 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_custom_sections = ["Shapes"]
 
 FORMULAS = tomllib.loads((HERE / "formulas.toml").read_text())
 
 
-def shapes_as_they_stand(app, what, name, obj, options, lines):
-    """A section Shapes is a table of words: it keeps its columns.  A class starts with its formula."""
+def prepare(app, what, name, obj, options, lines):
+    """Docstrings as napoleon wants them: the table of Shapes keeps its columns, parameters end where prose begins.
+
+    Behind its first paragraph stands the formula.
+    """
     out = []
+    section = None
     index = 0
     while index < len(lines):
         line = lines[index]
-        if line.strip() == "Shapes" and index + 1 < len(lines) and set(lines[index + 1].strip()) == {"-"}:
-            out += [".. rubric:: Shapes", "", ".. code-block:: text", ""]
+        if line and index + 1 < len(lines) and set(lines[index + 1]) == {"-"}:
+            section = line
+            out += [line, lines[index + 1]]
             index += 2
-            while index < len(lines) and lines[index].strip():
-                out.append("   " + lines[index])
-                index += 1
-            out.append("")
-        else:
-            out.append(line)
-            index += 1
+            if section == "Shapes":
+                out += [".. code-block:: text", ""]
+                while index < len(lines) and lines[index]:
+                    out.append("   " + lines[index])
+                    index += 1
+            continue
+        after = lines[index + 1:index + 2]
+        if section == "Parameters" and line and not line.startswith(" ") and not (
+                after and after[0].startswith(" ")):
+            section = None
+            out.append("")  # two empty lines end a section
+        out.append(line)
+        index += 1
     lines[:] = out
-    formula = FORMULAS.get(name.rpartition(".")[2]) if what == "class" else None
+    formula = FORMULAS.get(name.removeprefix("nnmod.")) if what in ("class", "function") else None
     if formula:
-        lines[1:1] = ["", ".. math::", "", *("   " + text for text in formula.strip().splitlines()), ""]
+        at = _end_of_first_paragraph(lines)
+        lines[at:at] = ["", ".. math::", "", *("   " + text for text in formula.strip().splitlines()), ""]
+
+
+def _end_of_first_paragraph(lines):
+    """Behind the first paragraph, and behind the block of code that it may introduce."""
+    at = lines.index("") if "" in lines else len(lines)
+    if lines[at - 1].endswith("::"):
+        while at < len(lines) and (not lines[at] or lines[at].startswith(" ")):
+            at += 1
+    return at
 
 
 def setup(app):
     pages.write(HERE)
     # Before napoleon, which would take the section apart.
-    app.connect("autodoc-process-docstring", shapes_as_they_stand, priority=100)
+    app.connect("autodoc-process-docstring", prepare, priority=100)

@@ -4,14 +4,20 @@ Everything comes from the library, the table of test cases and the recorded data
 pages cannot say what is not so.
 """
 import collections
+import functools
+import importlib
 import inspect
 import pathlib
+import re
 import tomllib
 
 import nnmod
 from nnmod import Criterion, Module, optim
 
 HERE = pathlib.Path(__file__).parent
+CHANGES = tomllib.loads((HERE / "changes.toml").read_text())
+#: Classes that others derive from, and no network is made of.
+BASES = {"AbstractRecurrent", "Branching", "Container", "Criterion", "Elementwise", "Module", "PointwiseCriterion"}
 
 
 def write(folder):
@@ -30,10 +36,16 @@ def write(folder):
         text += _titled(room.replace("_", " "), "-")
         text += ".. toctree::\n   :maxdepth: 1\n\n" + "".join(f"   {name}\n" for name in sorted(rooms[room])) + "\n"
     _keep(reference / "index.rst", text)
+    known = {"index", *(name for names in rooms.values() for name in names)}
+    for page in reference.glob("*.rst"):
+        if page.stem not in known:
+            page.unlink()  # of a class that is no more
     _keep(folder / "from_torch7.rst", _titled("From Torch7 to nnmod") + FROM_TORCH7 + table(
         ("Torch7", "nnmod", "what changed"), from_torch7()))
     _keep(folder / "tested.rst", _titled("What tests each class") + TESTED + table(
-        ("class", "configurations", "recorded from Torch7", "beside PyTorch"), tested()))
+        ("class", "configurations", "recorded from Torch7", "beside PyTorch"), tested()) +
+        "\n" + _titled("Optimizers", "-") + METHODS + table(
+        ("method", "recorded from Torch7", "beside PyTorch"), tested_methods()))
 
 
 def public_classes():
@@ -49,34 +61,73 @@ def public_methods():
 
 
 FROM_TORCH7 = """Every name of Torch7's nn, nngraph, optim and rnn, with Torch's arguments. What holds for all:
-dims, indices and classes count from 0; arguments can be named; ``bias=False`` stands for
-``noBias()``, ``ceilMode=True`` for ``ceil()``; a table is a list.
+
+- dims, indices and classes count **from 0**; negative dims count from the end;
+- arguments have Torch's names and order, and can be named;
+- a table is a list, and an absent tensor is None;
+- None for the number of inputs takes it from the first input;
+- ``noBias()``, ``ceil()`` and their like are arguments;
+- gradients start at zero, and ``backward`` checks that ``forward`` saw the same input;
+- two modules share a weight if ``a.weight is b.weight``; ``getParameters()`` can be called again;
+- wrong shapes, types and indices raise before anything is written;
+- NaN is never hidden, and where Torch's gradient is wrong, nnmod's is the derivative.
 
 """
 
 
 def from_torch7():
     """Rows of (Torch's constructor, nnmod's, what changed)."""
-    changes = tomllib.loads((HERE / "changes.toml").read_text())
+    for torchs, signature in catalogue():
+        ours = CHANGES["renamed"].get(torchs, torchs)
+        arguments = signature[len(torchs):]
+        if torchs in CHANGES["absent"]:
+            yield f"``{torchs}{arguments}``", "not there", CHANGES["absent"][torchs]
+            continue
+        parameters = str(inspect.signature(resolve(ours))).replace("()", "")
+        yield (f"``{torchs}{arguments}``", f"``{ours}{parameters}``",
+               "; ".join(changed(torchs, arguments, ours)) or CHANGES["unchanged"])
+
+
+def catalogue():
+    """Torch's full names with their signatures: ("optim.sgd", "optim.sgd")."""
     for section in tomllib.loads((HERE / "catalogue.toml").read_text()).values():
-        prefix = section.get("prefix", "")
         for signature in section["classes"]:
-            name = signature.partition("(")[0]
-            ours = changes.get("renamed", {}).get(name, prefix + name)
-            yield (f"``{prefix}{signature}``", f"``{ours}{_signature(ours)}``",
-                   changes.get(name) or changes["unchanged"])
+            signature = section.get("prefix", "") + signature
+            yield signature.partition("(")[0], signature
 
 
-def _signature(name):
-    value = nnmod
-    for part in name.split("."):
-        value = getattr(value, part)
-    return str(inspect.signature(value)).replace("()", "")
+def resolve(name):
+    """What nnmod calls *name*, such as optim.sgd; AttributeError where there is no such thing."""
+    package, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(f"nnmod.{package}") if package else nnmod, last)
 
 
-TESTED = """Each configuration goes through every check of ``nnmod.testing``: gradients by finite
-differences, accumulation, memory, NaN, the compiled kernels against the reference, copies,
-types, errors. The recorded numbers are those of the real Torch7.
+def changed(torchs, arguments, ours):
+    """What a user of Torch must know about one name: a list of phrases."""
+    from golden_build import ONE_BASED
+
+    parameters = list(inspect.signature(resolve(ours)).parameters)
+    numbered = [parameters[i] for i in ONE_BASED.get(torchs, ()) if i < len(parameters)]
+    if numbered:
+        yield " and ".join(f"``{name}``" for name in numbered) + (
+            " counts from 0" if len(numbered) == 1 else " count from 0")
+    if "(" in arguments:
+        known = set(re.findall(r"\w+", arguments))
+        yield from (CHANGES["argument"][name] for name in parameters
+                    if name in CHANGES["argument"] and name not in known)
+    if torchs in CHANGES["changed"]:
+        yield CHANGES["changed"][torchs]
+
+
+TESTED = """Each configuration of a class goes through every check of ``nnmod.testing``: gradients by finite
+differences, accumulation, memory, NaN, the compiled kernels against the reference, copies, types,
+errors. The recorded cases are those of the real Torch7, the comparison with PyTorch is over random
+arguments. For a base class the configurations are those of its subclasses.
+
+"""
+
+METHODS = """The options, states, errors and paths of the optimizers are tested in ``tests/test_optim.py`` and
+``tests/test_optim_search.py``.
 
 """
 
@@ -84,23 +135,65 @@ types, errors. The recorded numbers are those of the real Torch7.
 def tested():
     """Rows of (class, configurations, recorded cases, compared with PyTorch)."""
     from cases import CASES, CRITERION_CASES
-    from golden_build import classes
-    from golden_data import GOLDEN
     from torch_twins import TWINS
 
-    reasons = tomllib.loads((HERE / "changes.toml").read_text())
     configurations = collections.Counter()
     for case in (*CASES, *CRITERION_CASES):
-        made = case.make()
-        configurations.update({type(m).__name__ for m in made.listModules()})
-    recorded = collections.Counter()
-    for name in GOLDEN.names("module", "criterion", "module_error"):
-        recorded.update(set(classes(GOLDEN.case(name).get("new", {}))))
+        inside = {type(m) for m in case.make().listModules()}
+        exact = {cls.__name__ for cls in inside}
+        configurations.update(exact)
+        configurations.update({b.__name__ for cls in inside for b in cls.__mro__[1:]
+                               if b.__name__ in BASES} - exact)
+    recorded = recordings()
     twins = {twin.id.partition("-")[0] for twin in TWINS}
     for name in public_classes():
         yield (f":doc:`{name} <reference/{name}>`", str(configurations[name] or ""),
-               str(recorded[name] or reasons["not_recorded"].get(name, "no case of it was recorded")),
-               "yes" if name in twins else reasons["no_twin"].get(name, "PyTorch has no such class"))
+               str(recorded[name] or not_recorded(name)),
+               "yes" if name in twins else CHANGES["not_compared"].get(name, "PyTorch has no such class"))
+
+
+def tested_methods():
+    """Rows of (method, recorded cases, compared with PyTorch)."""
+    recorded = recordings()
+    for name in public_methods():
+        name = f"optim.{name}"
+        yield (f":doc:`{name} <reference/{name}>`", str(recorded[name] or not_recorded(name)),
+               CHANGES["compared"].get(name) or CHANGES["not_compared"].get(name, "PyTorch has no such method"))
+
+
+@functools.cache
+def recordings():
+    """How many recorded cases a class, or a method of optim, has a part in: a Counter."""
+    from golden_build import classes
+    from golden_data import GOLDEN
+
+    recorded = collections.Counter()
+    for name in GOLDEN.names("module", "criterion", "module_error", "optim", "misc"):
+        case = GOLDEN.case(name)
+        used = {name.partition("__")[0], case["class"].removeprefix("nn."), *classes(case.get("new", {}))}
+        if case["group"] == "optim":
+            used |= set(functions(case))
+        recorded.update(used)
+    return recorded
+
+
+def functions(value):
+    """The names of all functions in the options of a recorded case."""
+    if isinstance(value, dict):
+        if "$function" in value:
+            yield value["$function"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from functions(item)
+
+
+def not_recorded(name):
+    """Why the real Torch7 recorded nothing of *name*."""
+    reason = CHANGES["not_recorded"].get(name)
+    if reason is None and "rnn" in inspect.getdoc(resolve(name)):
+        reason = "of rnn, of which nothing was recorded"
+    return reason or ""
 
 
 def table(head, rows):

@@ -289,7 +289,7 @@ class Mufuru(_Cell):
         Features of the output.
     ops : sequence of str or None
         The operations, of "keep" (h'), "replace" (v), "mul" (h' v), "diff" (h' - v),
-        "forget" (0), "sqrt_diff" (sqrt(|h' - v|) / 4), "max" and "min"; None means
+        "forget" (0), "sqrt_diff" (``sqrt(|h' - v|) / 4``), "max" and "min"; None means
         all.  "keep" and "replace" alone make a GRU of a kind.
     rho : int
         How many steps back from the last one backward goes.

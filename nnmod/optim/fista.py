@@ -33,7 +33,7 @@ def FistaLS(f, g, pl, xinit, params=None):
         The other part: ``g(x)`` is its value.
     pl : function
         ``pl(x, L)`` changes x in place into the z that minimises ``g(z) + L/2 |z - x|^2``:
-        for lambda times sum |z|, into x moved by lambda / L towards 0, and not beyond.
+        for lambda times ``sum |z|``, into x moved by lambda / L towards 0, and not beyond.
     xinit : tensor
         Where to begin; changed in place.
     params : dict

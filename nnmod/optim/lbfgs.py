@@ -39,8 +39,8 @@ def lbfgs(opfunc, x, config=None, state=None):
     =================  ==============  ================================================
     maxIter            20              >= 1: steps in one call
     maxEval            1.25 * maxIter  >= 1: no further step after so many losses in one call
-    tolFun             1e-5            >= 0: stop when the sum of |dfdx| is not above it
-    tolX               1e-9            >= 0: stop when the sum of |t d|, or the change of
+    tolFun             1e-5            >= 0: stop when the sum of ``|dfdx|`` is not above it
+    tolX               1e-9            >= 0: stop when the sum of ``|t d|``, or the change of
                                        the loss, is not above it
     nCorrection        100             >= 1: how many pairs are kept, two vectors each
     learningRate       1               >= 0: the step t, or the one a line search tries
@@ -56,7 +56,8 @@ def lbfgs(opfunc, x, config=None, state=None):
     State: ``funcEval`` and ``nIter``, the losses and steps so far; the last ``d``, ``t``,
     ``g_old`` and ``f_old``; the pairs ``old_dirs`` (s) and ``old_stps`` (y) with their
     ``ro``, 1 / (s . y), and ``Hdiag``, the H to begin with; ``search``, what the line
-    search keeps; ``spare_s`` and ``spare_y``, room for the next pair.  The next call goes on from there.
+    search keeps; ``spare_s`` and ``spare_y``, room for the next pair.  The next call goes
+    on from there.
 
     Shapes
     ------

@@ -42,8 +42,8 @@ def bfgs(opfunc, x, config=None, state=None):
     option   default    meaning
     =======  =========  ==============================================================
     maxIter  200 * P    >= 1: steps in one call
-    tolFun   1e-5       >= 0: stop when the largest |dfdx| is not above it
-    tolX     0          >= 0: stop when a step is not longer than so many times |x|
+    tolFun   1e-5       >= 0: stop when the largest ``|dfdx|`` is not above it
+    tolX     0          >= 0: stop when a step is not longer than so many times ``|x|``
     =======  =========  ==============================================================
 
     State: ``funcEval`` and ``nIter``, the losses and steps so far, ``message``, why the
@@ -99,7 +99,7 @@ def lbfgs_scipy(opfunc, x, config=None, state=None):
     ===========  =========  ==========================================================
     maxIter      15000      >= 1: steps in one call
     maxEval      15000      >= 1: no further step after so many losses in one call
-    tolFun       1e-5       >= 0: stop when no |dfdx| is above it, bounds considered
+    tolFun       1e-5       >= 0: stop when no ``|dfdx|`` is above it, bounds considered
     tolF         2.2e-9     >= 0: stop when the loss changes by no more, relative to it
     nCorrection  10         >= 1: how many pairs of vectors are kept
     maxLine      20         >= 1: losses in one line search
