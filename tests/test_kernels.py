@@ -10,7 +10,7 @@ import pytest
 
 import nnmod
 from nnmod import kernels
-from nnmod.kernels import formulas, reference
+from nnmod.kernels import formulas, optim_formulas, reference
 
 try:
     from nnmod.kernels import cpu
@@ -189,7 +189,7 @@ def test_float32_kernels_hold_no_float64(monkeypatch):
                                 (formulas.relu_grad, 2), (formulas.elu_grad, 2), (formulas.sigmoid_grad, 2),
                                 (formulas.tanh_grad, 2), (formulas.hard_tanh_grad, 2),
                                 (formulas.squared_error_grad, 2), (formulas.smooth_l1_grad, 2),
-                                (formulas.rmsprop, 3), (formulas.adam, 4)):
+                                (optim_formulas.rmsprop, 3), (optim_formulas.adam, 4)):
         outputs = {"rmsprop": 2, "adam": 3}.get(function.__name__, 1)
         numbers = function.__code__.co_argcount - arguments
         kernel = cpu.elementwise(function, arguments, outputs)
