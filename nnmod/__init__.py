@@ -167,7 +167,6 @@ from .pointwise import Square as Square
 from .pooling import SpatialAveragePooling as SpatialAveragePooling
 from .pooling import SpatialDilatedMaxPooling as SpatialDilatedMaxPooling
 from .pooling import SpatialMaxPooling as SpatialMaxPooling
-from .random import TorchGenerator as TorchGenerator
 from .pooling import SpatialMaxUnpooling as SpatialMaxUnpooling
 from .pooling import TemporalMaxPooling as TemporalMaxPooling
 from .pooling import VolumetricAveragePooling as VolumetricAveragePooling
@@ -179,6 +178,7 @@ from .product import DotProduct as DotProduct
 from .product import MM as MM
 from .product import MV as MV
 from .product import PairwiseDistance as PairwiseDistance
+from .random import TorchGenerator as TorchGenerator
 from .random import manualSeed as manualSeed
 from .recurrence import CopyGrad as CopyGrad
 from .recurrence import NormStabilizer as NormStabilizer

@@ -33,6 +33,10 @@ class Threshold(InPlace):
     output  the same as input
 
     NaN stays NaN.  The derivative at th is 0.  Source: Torch7's nn.Threshold.
+
+    >>> import numpy as np
+    >>> Threshold(0.5, -1).forward(np.array([0, 0.5, 2], np.float32))
+    array([-1., -1.,  2.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.threshold)
@@ -72,6 +76,13 @@ class ReLU(InPlace):
     output  the same as input
 
     NaN stays NaN.  The derivative at 0 is 0.  Source: Torch7's nn.ReLU.
+
+    >>> import numpy as np
+    >>> relu = ReLU()
+    >>> relu.forward(np.array([-2, 0, 3], np.float32))
+    array([0., 0., 3.], dtype=float32)
+    >>> relu.backward(np.array([-2, 0, 3], np.float32), np.ones(3, np.float32))
+    array([0., 0., 1.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.relu)
@@ -96,6 +107,10 @@ class ReLU6(InPlace):
     output  the same as input
 
     The derivative at 0 and 6 is 0.  Source: Torch7's nn.ReLU6 (Krizhevsky, 2010).
+
+    >>> import numpy as np
+    >>> ReLU6().forward(np.array([-2, 3, 8], np.float32))
+    array([0., 3., 6.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.hard_tanh)
@@ -126,6 +141,10 @@ class LeakyReLU(InPlace):
     output  the same as input
 
     Source: Torch7's nn.LeakyReLU (Maas, Hannun and Ng, 2013).
+
+    >>> import numpy as np
+    >>> LeakyReLU(0.25).forward(np.array([-2, 0, 3], np.float32))
+    array([-0.5,  0. ,  3. ], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.leaky_relu)
@@ -163,6 +182,14 @@ class PReLU(Module):
 
     An input of three dimensions is (N, C, L), as in Torch7.  Raises ShapeError for another
     number of channels.  Source: Torch7's nn.PReLU (He, Zhang, Ren and Sun, 2015).
+
+    >>> import numpy as np
+    >>> prelu = PReLU(2)
+    >>> prelu.weight
+    array([0.25, 0.25], dtype=float32)
+    >>> prelu.forward(np.array([[-1, -4], [1, 4]], np.float32))
+    array([[-0.25, -1.  ],
+           [ 1.  ,  4.  ]], dtype=float32)
     """
 
     paramNames = ("weight",)
@@ -243,6 +270,13 @@ class RReLU(InPlace):
 
     The slopes come from ``nnmod.random``.  Source: Torch7's nn.RReLU (Xu, Wang, Chen and
     Li, 2015).
+
+    >>> import numpy as np
+    >>> RReLU(0.25, 0.75).evaluate().forward(np.array([-2, 4], np.float32))
+    array([-1.,  4.], dtype=float32)
+    >>> y = RReLU(0.25, 0.75).forward(np.full(1000, -1, np.float32))
+    >>> bool(-0.75 <= y.min() < y.max() <= -0.25)
+    True
     """
 
     bufferNames = ("noise", "_noisy")
@@ -316,6 +350,10 @@ class CReLU(Sequential):
     output  (N, 2C, ...) or (2C, ...)
 
     Source: Torch7's nn.CReLU (Shang, Sohn, Almeida and Lee, 2016).
+
+    >>> import numpy as np
+    >>> CReLU(1).forward(np.array([1, -2], np.float32))
+    array([1., 0., 0., 2.], dtype=float32)
     """
 
     def __init__(self, nInputDims, inplace=False):
@@ -341,6 +379,10 @@ class ELU(InPlace):
     output  the same as input
 
     Source: Torch7's nn.ELU (Clevert, Unterthiner and Hochreiter, 2016).
+
+    >>> import numpy as np
+    >>> ELU().forward(np.array([-100, 0, 2], np.float32))
+    array([-1.,  0.,  2.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.elu)
@@ -375,6 +417,10 @@ class HardTanh(InPlace):
     output  the same as input
 
     The derivative at the limits is 0.  Source: Torch7's nn.HardTanh.
+
+    >>> import numpy as np
+    >>> HardTanh().forward(np.array([-3, 0.5, 3], np.float32))
+    array([-1. ,  0.5,  1. ], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.hard_tanh)
@@ -411,6 +457,10 @@ class Clamp(HardTanh):
     output  the same as input
 
     Source: Torch7's nn.Clamp.
+
+    >>> import numpy as np
+    >>> Clamp(0, 255).forward(np.array([-3, 100, 300], np.float32))
+    array([  0., 100., 255.], dtype=float32)
     """
 
     def __init__(self, min_value, max_value):
@@ -431,6 +481,10 @@ class HardShrink(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.HardShrink.
+
+    >>> import numpy as np
+    >>> HardShrink().forward(np.array([-2, -0.25, 0.25, 2], np.float32))
+    array([-2.,  0.,  0.,  2.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.hard_shrink)
@@ -463,6 +517,10 @@ class SoftShrink(HardShrink):
     output  the same as input
 
     Source: Torch7's nn.SoftShrink.
+
+    >>> import numpy as np
+    >>> SoftShrink().forward(np.array([-2, -0.25, 0.25, 2], np.float32))
+    array([-1.5,  0. ,  0. ,  1.5], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.soft_shrink)

@@ -283,6 +283,11 @@ class BiSequencerLM(_TwoWays):
     output  the same with what merge makes of each step
 
     Source: Element-Research's rnn, nn.BiSequencerLM.
+
+    >>> import numpy as np
+    >>> from nnmod import LSTM
+    >>> BiSequencerLM(LSTM(3, 4)).forward(np.ones((5, 2, 3), np.float32)).shape
+    (5, 2, 8)
     """
 
     def _slices(self, T):

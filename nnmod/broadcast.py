@@ -252,6 +252,11 @@ class Mul(Module):
 
     >>> Mul()
     Mul()
+    >>> import numpy as np
+    >>> mul = Mul()
+    >>> mul.weight[...] = 3
+    >>> mul.forward(np.array([1, 2], np.float32))
+    array([3., 6.], dtype=float32)
     """
 
     paramNames = ("weight",)

@@ -19,6 +19,13 @@ class Container(Module):
     Shapes
     ------
     input, output   what the subclass says
+
+    >>> from nnmod import Linear, Sequential, Tanh
+    >>> net = Sequential(Linear(2, 3), Sequential(Tanh(), Linear(3, 1)))
+    >>> [layer.weight.shape for layer in net.findModules(Linear)[0]]
+    [(3, 2), (1, 3)]
+    >>> [type(module).__name__ for module in net.listModules()]
+    ['Sequential', 'Linear', 'Sequential', 'Tanh', 'Linear']
     """
 
     paramNames = ()
@@ -321,6 +328,12 @@ class Branching(Container):
     Shapes
     ------
     input, output   what the subclass says
+
+    >>> import numpy as np
+    >>> from nnmod import ConcatTable, Identity, MulConstant
+    >>> both, x, dy = ConcatTable(Identity(), MulConstant(3)), np.array([1], np.float32), np.ones(1, np.float32)
+    >>> both.forward(x), both.backward(x, [dy, dy])  # 1 + 3
+    ([array([1.], dtype=float32), array([3.], dtype=float32)], array([4.], dtype=float32))
     """
 
     def partsOf(self, gradOutput):

@@ -210,6 +210,10 @@ class SpatialDilatedConvolution(_Convolution):
 
     >>> SpatialDilatedConvolution(1, 2, 3, 3, dilationW=2, dilationH=2)
     SpatialDilatedConvolution(1 -> 2, 3x3, dilation 2,2)
+    >>> import numpy as np
+    >>> wide = SpatialDilatedConvolution(1, 2, 3, 3, dilationW=2, dilationH=2)
+    >>> wide.forward(np.ones((1, 7, 9), np.float32)).shape
+    (2, 3, 5)
     """
 
     def __init__(self, nInputPlane, nOutputPlane, kW, kH, dW=1, dH=1, padW=0, padH=None,
@@ -258,6 +262,9 @@ class VolumetricConvolution(_Convolution):
 
     >>> VolumetricConvolution(3, 8, 2, 5, 4)
     VolumetricConvolution(3 -> 8, 2x5x4)
+    >>> import numpy as np
+    >>> VolumetricConvolution(3, 8, 2, 5, 4).forward(np.ones((3, 6, 10, 10), np.float32)).shape
+    (8, 5, 7, 6)
     """
 
     axes = ("T", "H", "W")
@@ -303,6 +310,11 @@ class VolumetricDilatedConvolution(_Convolution):
 
     Raises ShapeError for another number of channels, and for an input smaller than
     the window.  Source: Torch7's nn.VolumetricDilatedConvolution.
+
+    >>> import numpy as np
+    >>> wide = VolumetricDilatedConvolution(1, 2, 3, 3, 3, dilationT=2, dilationW=2, dilationH=2)
+    >>> wide.forward(np.ones((1, 5, 6, 7), np.float32)).shape
+    (2, 1, 2, 3)
     """
 
     axes = ("T", "H", "W")

@@ -24,6 +24,15 @@ class Criterion(Stateful):
                     target may also be a number, or None for a loss that takes none
     output          a Python float
     gradInput       the shape of input; a list for a table
+
+    >>> class Squared(Criterion):
+    ...     def updateOutput(self, input, target):
+    ...         return float(((input - target)**2).sum())
+    ...     def updateGradInput(self, input, target):
+    ...         return 2 * (input - target)
+    >>> squared = Squared()
+    >>> squared.forward(np.array([3.0]), np.array([1.0])), squared.backward(np.array([3.0]), np.array([1.0]))
+    (4.0, array([4.]))
     """
 
     def forward(self, input, target=None):
@@ -227,6 +236,12 @@ class AbsCriterion(PointwiseCriterion):
     target  the same as input, of the same dtype
 
     Where x equals t the derivative is that of x > t.  Source: Torch7's nn.AbsCriterion.
+
+    >>> criterion, x, t = AbsCriterion(), np.array([1, 3], np.float32), np.array([2, 0], np.float32)
+    >>> criterion.forward(x, t)
+    2.0
+    >>> criterion.backward(x, t)
+    array([-0.5,  0.5], dtype=float32)
     """
 
     value = kernels.elementwise_sum(formulas.absolute_error)
@@ -250,6 +265,12 @@ class SmoothL1Criterion(PointwiseCriterion):
     target  the same as input, of the same dtype
 
     Source: Torch7's nn.SmoothL1Criterion (Girshick, "Fast R-CNN", 2015).
+
+    >>> criterion, x = SmoothL1Criterion(), np.array([0.5, 3], np.float32)
+    >>> criterion.forward(x, np.zeros(2, np.float32))  # (0.125 + 2.5) / 2
+    1.3125
+    >>> criterion.backward(x, np.zeros(2, np.float32))
+    array([0.25, 0.5 ], dtype=float32)
     """
 
     value = kernels.elementwise_sum(formulas.smooth_l1)
@@ -308,6 +329,10 @@ class SpatialAutoCropMSECriterion(MSECriterion):
     backward takes the same target as forward.  (Torch7's wants it cropped, which is
     accepted too.)  Raises ShapeError for a target smaller than the input.  Source:
     Torch7's nn.SpatialAutoCropMSECriterion.
+
+    >>> target = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+    >>> SpatialAutoCropMSECriterion().forward(target[:, 1:3, 1:3].copy(), target)
+    0.0
     """
 
     bufferNames = ("_expanded", "_cropped")

@@ -91,6 +91,10 @@ class Euclidean(_ToPoints):
 
     >>> Euclidean(3, 2)
     Euclidean(3 -> 2)
+    >>> distance = Euclidean(2, 2)
+    >>> distance.weight[...] = [[0, 3], [0, 4]]
+    >>> distance.forward(np.array([3, 4], np.float32))
+    array([5., 0.], dtype=float32)
     """
 
     bufferNames = ("_overDistance",)
@@ -149,6 +153,10 @@ class WeightedEuclidean(Euclidean):
 
     >>> WeightedEuclidean(3, 2)
     WeightedEuclidean(3 -> 2)
+    >>> distance = WeightedEuclidean(2, 1)
+    >>> distance.weight[...], distance.diagCov[...] = 0, [[2], [1]]
+    >>> distance.forward(np.array([2, 3], np.float32))
+    array([5.], dtype=float32)
     """
 
     paramNames = ("weight", "diagCov")

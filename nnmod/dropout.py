@@ -35,6 +35,14 @@ class Dropout(Module):
     The noise comes from ``nnmod.random``: the same seed gives the same noise on every
     device and with any number of threads.  Source: Torch7's nn.Dropout (Srivastava et
     al., 2014), whose backward forgets the noise of stochastic inference.
+
+    >>> import numpy as np
+    >>> x = np.ones(1000, np.float32)
+    >>> dropout = Dropout(0.75)
+    >>> np.unique(dropout.forward(x))
+    array([0., 4.], dtype=float32)
+    >>> np.unique(dropout.evaluate().forward(x))
+    array([1.], dtype=float32)
     """
 
     paramNames = ()
@@ -112,6 +120,12 @@ class SpatialDropout(Module):
 
     Unlike Dropout it scales in evaluation.  Source: Torch7's nn.SpatialDropout (Tompson et
     al., 2015), whose backward raises in evaluation; here it is the derivative.
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 100, 2, 2), np.float32)
+    >>> planes = SpatialDropout(0.25).forward(x).reshape(100, 4)
+    >>> bool((planes == planes[:, :1]).all()), np.unique(planes)
+    (True, array([0., 1.], dtype=float32))
     """
 
     paramNames = ()
@@ -174,6 +188,10 @@ class VolumetricDropout(SpatialDropout):
     output  the same as input
 
     Source: Torch7's nn.VolumetricDropout.
+
+    >>> import numpy as np
+    >>> VolumetricDropout(0.25).evaluate().forward(np.ones((1, 1, 1, 2), np.float32))
+    array([[[[0.75, 0.75]]]], dtype=float32)
     """
 
     _positions = ("T", "H", "W")
@@ -196,6 +214,14 @@ class WhiteNoise(Module):
 
     Source: Torch7's nn.WhiteNoise, whose backward raises in evaluation; here it is the
     identity.
+
+    >>> import numpy as np
+    >>> noise = WhiteNoise(2, 0.5)
+    >>> noise.evaluate().forward(np.zeros(2, np.float32))
+    array([2., 2.], dtype=float32)
+    >>> y = noise.training().forward(np.zeros(10000, np.float32))
+    >>> round(float(y.mean()), 1), round(float(y.std()), 1)
+    (2.0, 0.5)
     """
 
     paramNames = ()

@@ -277,6 +277,10 @@ class VolumetricFractionalMaxPooling(_FractionalMaxPooling):
     Regions, ties, NaN and errors are as in SpatialFractionalMaxPooling; ``randomSamples``
     holds the numbers for time, width and height.  Source: Torch7's
     nn.VolumetricFractionalMaxPooling (Graham, 2014).
+
+    >>> pool = VolumetricFractionalMaxPooling(2, 2, 2, 0.5, 0.7, 0.7)
+    >>> pool.forward(np.ones((1, 3, 10, 20, 8))).shape
+    (1, 3, 7, 14, 4)
     """
 
     _sides = ("H", "W", "T")

@@ -207,6 +207,10 @@ class VolumetricFullConvolution(_FullConvolution):
 
     >>> VolumetricFullConvolution(3, 2, 2, 4, 4, 2, 2, 2, 0, 1, 1)
     VolumetricFullConvolution(3 -> 2, 2x4x4, 2,2,2, 0,1,1)
+    >>> import numpy as np
+    >>> up = VolumetricFullConvolution(3, 2, 2, 4, 4, 2, 2, 2, 0, 1, 1)
+    >>> up.forward(np.ones((3, 2, 5, 5), np.float32)).shape
+    (2, 4, 10, 10)
     """
 
     axes = ("T", "H", "W")

@@ -36,6 +36,13 @@ class L1Penalty(_PassesOn):
 
     ``loss`` holds the penalty of the last forward.  The derivative at 0 is 0.  Source:
     Torch7's nn.L1Penalty.
+
+    >>> import numpy as np
+    >>> penalty, x = L1Penalty(0.5), np.array([3, -1], np.float32)
+    >>> penalty.forward(x), penalty.loss
+    (array([ 3., -1.], dtype=float32), 2.0)
+    >>> penalty.backward(x, np.zeros(2, np.float32))
+    array([ 0.5, -0.5], dtype=float32)
     """
 
     backwardNeeds = frozenset({"input"})
@@ -89,6 +96,11 @@ class GradientReversal(_PassesOn):
 
     So that what comes before is trained against what comes behind.  ``setLambda`` changes
     the factor.  Source: Torch7's nn.GradientReversal (Ganin and Lempitsky, 2015).
+
+    >>> import numpy as np
+    >>> reversal, x = GradientReversal(2), np.array([3, -1], np.float32)
+    >>> reversal.forward(x), reversal.backward(x, np.ones(2, np.float32))
+    (array([ 3., -1.], dtype=float32), array([-2., -2.], dtype=float32))
     """
 
     backwardNeeds = frozenset()
@@ -122,6 +134,11 @@ class ZeroGrad(_PassesOn):
     output  the input itself
 
     Source: Torch7's nn.ZeroGrad.
+
+    >>> import numpy as np
+    >>> zero, x = ZeroGrad(), np.array([3, -1], np.float32)
+    >>> zero.forward(x), zero.backward(x, np.ones(2, np.float32))
+    (array([ 3., -1.], dtype=float32), array([0., 0.], dtype=float32))
     """
 
     backwardNeeds = frozenset()

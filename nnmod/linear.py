@@ -131,6 +131,8 @@ class LinearNoBias(Linear):
 
     >>> LinearNoBias(3, 2)
     LinearNoBias(3 -> 2, no bias)
+    >>> LinearNoBias(3, 2).forward(np.zeros(3, np.float32))
+    array([0., 0.], dtype=float32)
     """
 
     def __init__(self, inputSize, outputSize):
@@ -166,6 +168,12 @@ class LinearWeightNorm(Linear):
 
     >>> LinearWeightNorm(3, 2)
     LinearWeightNorm(3 -> 2)
+    >>> layer = LinearWeightNorm(2, 1)
+    >>> layer.v[...], layer.g[...], layer.bias[...] = [3, 4], 10, 0
+    >>> layer.forward(np.array([1, 0], np.float32))
+    array([6.], dtype=float32)
+    >>> layer.weight
+    array([[6., 8.]], dtype=float32)
     """
 
     paramNames = ("v", "g", "bias")
@@ -416,6 +424,10 @@ class Bilinear(Module):
 
     >>> Bilinear(3, 4, 2)
     Bilinear(3 x 4 -> 2)
+    >>> form = Bilinear(2, 2, 1, bias=False)
+    >>> form.weight[...] = [[[1, 2], [3, 4]]]
+    >>> form.forward([np.array([1, 0], np.float32), np.array([0, 1], np.float32)])
+    array([2.], dtype=float32)
     """
 
     bufferNames = ("_form", "_outer", "_gradInputs")

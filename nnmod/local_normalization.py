@@ -29,6 +29,10 @@ class SpatialCrossMapLRN(Module):
 
     Raises ShapeError for another number of dimensions.  Source: Torch7's
     nn.SpatialCrossMapLRN (Krizhevsky, Sutskever and Hinton, 2012).
+
+    >>> x = np.array([1, 2, 0], np.float32).reshape(3, 1, 1)
+    >>> SpatialCrossMapLRN(3, alpha=3, beta=1).forward(x).ravel().round(4)  # 1 / 6, 2 / 6, 0
+    array([0.1667, 0.3333, 0.    ], dtype=float32)
     """
 
     paramNames = ()
@@ -134,6 +138,10 @@ class SpatialSubtractiveNormalization(_Neighbourhood):
     Pixels outside the image do not count: near the border the remaining weights are scaled
     up.  Raises ShapeError for another number of channels.  Source: Torch7's
     nn.SpatialSubtractiveNormalization (Jarrett, Kavukcuoglu, Ranzato and LeCun, 2009).
+
+    >>> flat = np.full((1, 1, 5), 7, np.float32)
+    >>> SpatialSubtractiveNormalization(1, np.ones(3)).forward(flat)
+    array([[[0., 0., 0., 0., 0.]]], dtype=float32)
     """
 
     bufferNames = ("_sums", "_mean", "_share")
@@ -179,6 +187,10 @@ class SpatialDivisiveNormalization(_Neighbourhood):
 
     Raises ShapeError for another number of channels.  Source: Torch7's
     nn.SpatialDivisiveNormalization.
+
+    >>> x = np.array([[[2, -2, 2, -2]]], np.float32)
+    >>> SpatialDivisiveNormalization(1, np.ones((1, 1))).forward(x)
+    array([[[ 1., -1.,  1., -1.]]], dtype=float32)
     """
 
     bufferNames = ("_sums", "_squares", "_deviation", "_share", "_slope")
@@ -232,6 +244,11 @@ class SpatialContrastiveNormalization(Sequential):
     output  the same as input
 
     Source: Torch7's nn.SpatialContrastiveNormalization.
+
+    >>> norm = SpatialContrastiveNormalization(1, np.ones(3)).double()
+    >>> x = np.arange(25.0).reshape(1, 5, 5)  # brightness and contrast are taken out:
+    >>> bool(np.allclose(norm.forward(x).copy(), norm.forward(100 * x + 3)))
+    True
     """
 
     def __init__(self, nInputPlane=1, kernel=None, threshold=1e-4, thresval=None):

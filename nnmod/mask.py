@@ -117,6 +117,11 @@ class TrimZero(MaskZero):
     output  what it returns, one row for each row of the input
 
     Source: Element-Research's rnn, nn.TrimZero.
+
+    >>> from nnmod import Linear
+    >>> trim = TrimZero(Linear(2, 1), 1)
+    >>> trim.forward(np.array([[0, 0], [1, 2], [0, 0]], np.float32)).shape, trim.modules[0].output.shape
+    ((3, 1), (1, 1))
     """
 
     bufferNames = (*MaskZero.bufferNames, "_rows", "_trimmed", "_gradInput")

@@ -193,6 +193,17 @@ class Module(Stateful):
     ------
     input   whatever the subclass takes: a tensor, or a table (a list) of them
     output  whatever it returns
+
+    >>> from nnmod import Linear
+    >>> layer, x = Linear(2, 1), np.array([[1, 2]], np.float32)
+    >>> layer.weight[...], layer.bias[...] = [3, 4], 0
+    >>> layer.forward(x)
+    array([[11.]], dtype=float32)
+    >>> layer.backward(x, np.ones((1, 1), np.float32)), layer.gradWeight
+    (array([[3., 4.]], dtype=float32), array([[1., 2.]], dtype=float32))
+    >>> layer.updateParameters(0.5)
+    >>> layer.weight
+    array([[2.5, 3. ]], dtype=float32)
     """
 
     paramNames = ("weight", "bias")

@@ -152,6 +152,13 @@ class BatchNormalization(_BatchNormalization):
 
     >>> BatchNormalization(4)
     BatchNormalization(4)
+    >>> import numpy as np
+    >>> norm = BatchNormalization(2, affine=False)
+    >>> norm.forward(np.array([[1, 10], [3, 30]], np.float32)).round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+    >>> norm.running_mean  # 0.1 times the means 2 and 20
+    array([0.2, 2. ], dtype=float32)
     """
 
 
@@ -178,6 +185,10 @@ class SpatialBatchNormalization(_BatchNormalization):
 
     >>> SpatialBatchNormalization(3, affine=False)
     SpatialBatchNormalization(3, not affine)
+    >>> import numpy as np
+    >>> norm = SpatialBatchNormalization(1, affine=False)
+    >>> norm.forward(np.array([[[[1, 3]]]], np.float32)).round(3)
+    array([[[[-1.,  1.]]]], dtype=float32)
     """
 
     _positions = ("H", "W")
@@ -203,6 +214,13 @@ class VolumetricBatchNormalization(_BatchNormalization):
     Variances, modes and a channel with a single value are as in BatchNormalization.
     Raises ShapeError for another number of channels.  Source: Torch7's
     nn.VolumetricBatchNormalization.
+
+    >>> import numpy as np
+    >>> norm = VolumetricBatchNormalization(1, affine=False)
+    >>> norm.forward(np.array([1, 3], np.float32).reshape(1, 1, 1, 1, 2)).ravel().round(3)
+    array([-1.,  1.], dtype=float32)
+    >>> norm.running_mean
+    array([0.2], dtype=float32)
     """
 
     _positions = ("T", "H", "W")
@@ -230,6 +248,11 @@ class LayerNormalization(Module):
 
     Raises ShapeError for another number of features.  Source: Torch7's
     nn.LayerNormalization (Ba, Kiros and Hinton, 2016).
+
+    >>> import numpy as np
+    >>> LayerNormalization(2).forward(np.array([[1, 3], [10, 30]], np.float32)).round(3)
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
     """
 
     bufferNames = ("_mean", "_factor")
@@ -320,6 +343,11 @@ class Normalize(Module):
     output  the same as input
 
     Source: Torch7's nn.Normalize.
+
+    >>> import numpy as np
+    >>> Normalize(2).forward(np.array([[3, 4], [0, 2]], np.float32)).round(3)
+    array([[0.6, 0.8],
+           [0. , 1. ]], dtype=float32)
     """
 
     paramNames = ()

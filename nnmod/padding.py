@@ -247,6 +247,11 @@ class VolumetricReplicationPadding(_Bordered):
 
     Raises ShapeError where nothing would be left.  Source: Torch7's
     nn.VolumetricReplicationPadding.
+
+    >>> import numpy as np
+    >>> pad = VolumetricReplicationPadding(1, 2, 0, 0, 0, 0)
+    >>> pad.forward(np.array([3, 5], np.float32).reshape(1, 1, 1, 2)).ravel()
+    array([3., 3., 5., 5., 5.], dtype=float32)
     """
 
     mode = "replicate"

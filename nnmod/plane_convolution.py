@@ -183,6 +183,11 @@ class SpatialFullConvolutionMap(_ConnectionMap):
 
     Raises ShapeError for another number of channels.  Source: Torch7's
     nn.SpatialFullConvolutionMap.
+
+    >>> import nnmod
+    >>> net = nnmod.SpatialFullConvolutionMap(nnmod.tables.oneToOne(3), 4, 4, 2, 2)
+    >>> net.forward(np.ones((3, 5, 5), np.float32)).shape
+    (3, 12, 12)
     """
 
     def __init__(self, conMatrix, kW, kH, dW=1, dH=1, bias=True):
@@ -340,6 +345,10 @@ class SpatialSubSampling(_PlaneConvolution):
 
     >>> SpatialSubSampling(6, 2, 2, 2, 2)
     SpatialSubSampling(6, 2x2, 2,2)
+    >>> layer = SpatialSubSampling(1, 2, 2, 2, 2)
+    >>> layer.weight[...], layer.bias[...] = 0.5, 1
+    >>> layer.forward(np.arange(8, dtype=np.float32).reshape(1, 2, 4))
+    array([[[ 6., 10.]]], dtype=float32)
     """
 
     bufferNames = ("_work", "_expanded", "_gradExpanded", "_ones")

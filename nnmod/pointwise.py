@@ -18,6 +18,10 @@ class Abs(Elementwise):
     output  the same as input
 
     The derivative at 0 is that of x > 0.  Source: Torch7's nn.Abs.
+
+    >>> import numpy as np
+    >>> Abs().forward(np.array([-2, 3], np.float32))
+    array([2., 3.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.absolute)
@@ -39,6 +43,10 @@ class Power(Elementwise):
     output  the same as input
 
     NaN where x is negative and p no whole number.  Source: Torch7's nn.Power.
+
+    >>> import numpy as np
+    >>> Power(3).forward(np.array([-2, 3], np.float32))
+    array([-8., 27.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.power_of)
@@ -81,6 +89,11 @@ class Square(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.Square.
+
+    >>> import numpy as np
+    >>> square, x = Square(), np.array([-2, 3], np.float32)
+    >>> square.forward(x), square.backward(x, np.ones(2, np.float32))
+    (array([4., 9.], dtype=float32), array([-4.,  6.], dtype=float32))
     """
 
     function = kernels.elementwise(formulas.square)
@@ -103,6 +116,10 @@ class Sqrt(Elementwise):
 
     Where y is 0 the gradient is 0, as in Torch7, rather than infinite.  Source: Torch7's
     nn.Sqrt, which takes b and does not add it.
+
+    >>> import numpy as np
+    >>> Sqrt(1).forward(np.array([0, 8], np.float32))
+    array([1., 3.], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.shifted_sqrt)
@@ -133,6 +150,10 @@ class Exp(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.Exp.
+
+    >>> import numpy as np
+    >>> Exp().forward(np.array([0, 1], np.float32)).round(3)
+    array([1.   , 2.718], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.exp)
@@ -149,6 +170,10 @@ class Log(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.Log.
+
+    >>> import numpy as np
+    >>> Log().forward(np.array([1, 10], np.float32)).round(3)
+    array([0.   , 2.303], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.log)
@@ -223,6 +248,13 @@ class AddConstant(_WithConstant):
     output  the same as input
 
     Source: Torch7's nn.AddConstant.
+
+    >>> import numpy as np
+    >>> AddConstant(10).forward(np.array([1, 2], np.float32))
+    array([11., 12.], dtype=float32)
+    >>> AddConstant(np.array([10, 20], np.float32)).forward(np.ones((2, 2), np.float32))
+    array([[11., 21.],
+           [11., 21.]], dtype=float32)
     """
 
     _with_number = staticmethod(kernels.elementwise(formulas.add_constant))
@@ -253,6 +285,10 @@ class MulConstant(_WithConstant):
     output  the same as input
 
     Source: Torch7's nn.MulConstant.
+
+    >>> import numpy as np
+    >>> MulConstant(10).forward(np.array([1, 2], np.float32))
+    array([10., 20.], dtype=float32)
     """
 
     _with_number = staticmethod(kernels.elementwise(formulas.scale))
@@ -284,6 +320,11 @@ class Constant(Module):
     output  the shape of value, or (N, ...) with that of value behind
 
     Source: Torch7's nn.Constant.
+
+    >>> import numpy as np
+    >>> Constant(np.array([5, 6], np.float32), 1).forward(np.zeros((2, 3), np.float32))
+    array([[5., 6.],
+           [5., 6.]], dtype=float32)
     """
 
     paramNames = ()

@@ -185,6 +185,9 @@ class SpatialDilatedMaxPooling(SpatialMaxPooling):
 
     >>> SpatialDilatedMaxPooling(2, 2, 1, 1, dilationW=2, dilationH=2)
     SpatialDilatedMaxPooling(2x2, 1,1, dilation 2,2)
+    >>> pool = SpatialDilatedMaxPooling(2, 2, 1, 1, dilationW=2, dilationH=2)
+    >>> pool.forward(np.arange(12.0).reshape(1, 3, 4))
+    array([[[10., 11.]]])
     """
 
     def __init__(self, kW, kH, dW=None, dH=None, padW=0, padH=0, dilationW=1, dilationH=1, ceilMode=False):
@@ -274,6 +277,10 @@ class VolumetricDilatedMaxPooling(VolumetricMaxPooling):
     Padding, ties and NaN are as in SpatialMaxPooling.  Raises ShapeError for an input
     smaller than the window, and for one so small that a window steps over it.
     Source: Torch7's nn.VolumetricDilatedMaxPooling.
+
+    >>> pool = VolumetricDilatedMaxPooling(2, 2, 2, 1, 1, 1, dilationT=3, dilationW=3, dilationH=3)
+    >>> pool.forward(np.arange(64.0).reshape(1, 4, 4, 4)), pool.indices.item()
+    (array([[[[63.]]]]), 63)
     """
 
     def __init__(self, kT, kW, kH, dT=None, dW=None, dH=None, padT=0, padW=0, padH=0,
@@ -423,6 +430,12 @@ class VolumetricMaxUnpooling(_MaxUnpooling):
 
     Raises RuntimeError where poolingModule has not run, ShapeError for an input of
     another shape.  Source: Torch7's nn.VolumetricMaxUnpooling.
+
+    >>> pool = VolumetricMaxPooling(1, 2, 2)
+    >>> y = pool.forward(np.arange(4.0).reshape(1, 1, 2, 2))
+    >>> VolumetricMaxUnpooling(pool).forward(y)
+    array([[[[0., 0.],
+             [0., 3.]]]])
     """
 
     _pooling = VolumetricMaxPooling
@@ -541,6 +554,8 @@ class VolumetricAveragePooling(_AveragePooling):
 
     >>> VolumetricAveragePooling(2, 2, 2)
     VolumetricAveragePooling(2x2x2, 2,2,2)
+    >>> VolumetricAveragePooling(2, 2, 2).forward(np.arange(16.0).reshape(1, 2, 2, 4))
+    array([[[[6.5, 8.5]]]])
     """
 
     _sides = ("T", "H", "W")

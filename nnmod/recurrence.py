@@ -215,6 +215,11 @@ class Recurrent(_Wrapped):
     See AbstractRecurrent for steps.  With ``userPrevOutput`` the first step is one
     like the others.  Gradients are not divided by the number of steps (rnn's first
     versions did).  Source: Element-Research's rnn, nn.Recurrent (Mikolov, 2012).
+
+    >>> from nnmod import Linear, Sequencer
+    >>> net = Recurrent(4, Linear(3, 4), Linear(4, 4))
+    >>> Sequencer(net).forward(np.ones((5, 2, 3), np.float32)).shape
+    (5, 2, 4)
     """
 
     _START, _INPUT, _FEEDBACK, _TRANSFER, _MERGE = range(5)
@@ -293,6 +298,10 @@ class NormStabilizer(AbstractRecurrent):
     rnn's loss takes the sum of the two lengths, and its gradient is not divided by T;
     here both are as in the paper.  A row of length 0 has no gradient.  Source:
     Element-Research's rnn, nn.NormStabilizer (Krueger and Memisevic, 2015).
+
+    >>> norm, steps = NormStabilizer(0.5), np.array([[[3, 4]], [[0, 7]]], np.float32)
+    >>> [norm.forward(x).tolist() for x in steps], norm.updateLoss()
+    ([[[3.0, 4.0]], [[0.0, 7.0]]], 1.0)
     """
 
     def __init__(self, beta=1, rho=9999):
@@ -347,6 +356,11 @@ class CopyGrad(Module):
     output  the input itself
 
     Source: Element-Research's rnn, nn.CopyGrad.
+
+    >>> copy, dy = CopyGrad(), np.ones(2, np.float32)
+    >>> x = copy.forward(np.zeros(2, np.float32))
+    >>> copy.backward(x, dy) is dy
+    False
     """
 
     backwardNeeds = frozenset()

@@ -184,6 +184,10 @@ class FastLSTM(_LSTM):
     See AbstractRecurrent for steps and states.  rnn's own weights are those of two
     Linear modules, transposed, with the gates in the order i, g, f, o.  Source:
     Element-Research's rnn, nn.FastLSTM.
+
+    >>> step = FastLSTM(3, 4)
+    >>> step.forward(np.ones((2, 3), np.float32)).shape, step.weight.shape
+    ((2, 4), (7, 16))
     """
 
     paramNames = ("weight", "bias")
@@ -219,6 +223,10 @@ class GRU(_Cell):
 
     See AbstractRecurrent for steps and states.  Source: Element-Research's rnn,
     nn.GRU (Cho et al., 2014).
+
+    >>> step = GRU(3, 4)
+    >>> step.forward(np.ones((2, 3), np.float32)).shape, step.weightGates.shape, step.weight.shape
+    ((2, 4), (7, 8), (7, 4))
     """
 
     paramNames = ("weightGates", "biasGates", "weight", "bias")
@@ -297,6 +305,10 @@ class Mufuru(_Cell):
 
     See AbstractRecurrent for steps and states.  Source: Element-Research's rnn,
     nn.MuFuRu (Weissenborn and Rocktaeschel, 2016).
+
+    >>> step = Mufuru(3, 4, ops=("keep", "replace", "max"))
+    >>> step.forward(np.ones((2, 3), np.float32)).shape, step.weightOps.shape
+    ((2, 4), (7, 12))
     """
 
     paramNames = ("weightReset", "biasReset", "weightFeature", "biasFeature", "weightOps", "biasOps")

@@ -18,6 +18,10 @@ class Identity(Module):
     output  the same
 
     Source: Torch7's nn.Identity.
+
+    >>> x = [1, [2, 3]]
+    >>> Identity().forward(x) is x
+    True
     """
 
     paramNames = ()
@@ -326,6 +330,11 @@ class Contiguous(Module):
     output  the same
 
     Source: Torch7's nn.Contiguous.
+
+    >>> import numpy as np
+    >>> x = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    >>> x.flags.c_contiguous, Contiguous().forward(x).flags.c_contiguous
+    (False, True)
     """
 
     paramNames = ()

@@ -118,6 +118,8 @@ class TemporalRowConvolution(_RowConvolution):
 
     >>> TemporalRowConvolution(8, 3)
     TemporalRowConvolution(8, 3)
+    >>> TemporalRowConvolution(8, 3).forward(np.ones((10, 8), np.float32)).shape
+    (8, 8)
     """
 
     def __init__(self, inputFrameSize, kW, dW=1, featFirst=False, bias=True):
@@ -169,6 +171,10 @@ class TemporalSubSampling(_RowConvolution):
 
     >>> TemporalSubSampling(8, 2, 2)
     TemporalSubSampling(8, 2, 2)
+    >>> layer = TemporalSubSampling(1, 2, 2)
+    >>> layer.weight[...], layer.bias[...] = 0.5, 1
+    >>> layer.forward(np.array([[1], [3], [5], [7]], np.float32)).ravel()
+    array([3., 7.], dtype=float32)
     """
 
     bufferNames = ("_work", "_expanded", "_gradExpanded", "_ones")

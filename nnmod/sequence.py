@@ -351,6 +351,9 @@ class SeqLSTMP(SeqLSTM):
 
     All else is as in SeqLSTM; ``userPrevOutput`` is (N, outputsize).  Source:
     Element-Research's rnn, nn.SeqLSTMP (Sak, Senior and Beaufays, 2014).
+
+    >>> SeqLSTMP(3, 100, 4).forward(np.ones((5, 2, 3), np.float32)).shape
+    (5, 2, 4)
     """
 
     paramNames = ("weight", "bias", "weightO")

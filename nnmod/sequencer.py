@@ -298,6 +298,12 @@ class RepeaterCriterion(SequencerCriterion):
     target  the target of every step
 
     Source: Element-Research's rnn, nn.RepeaterCriterion.
+
+    >>> import numpy as np
+    >>> from nnmod import MSECriterion
+    >>> x, target = np.array([[1.0], [4.0]]), np.array([2.0])  # two steps
+    >>> RepeaterCriterion(MSECriterion()).forward(x, target)  # 1 + 4
+    5.0
     """
 
     def _targets(self, target, count):

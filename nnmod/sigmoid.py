@@ -15,6 +15,10 @@ class Tanh(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.Tanh.
+
+    >>> import numpy as np
+    >>> Tanh().forward(np.array([-100, 0, 1], np.float32)).round(3)
+    array([-1.   ,  0.   ,  0.762], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.tanh)
@@ -31,6 +35,13 @@ class Sigmoid(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.Sigmoid.
+
+    >>> import numpy as np
+    >>> sigmoid, x = Sigmoid(), np.array([-100, 0, 100], np.float32)
+    >>> sigmoid.forward(x).round(3)
+    array([0. , 0.5, 1. ], dtype=float32)
+    >>> sigmoid.backward(x, np.ones(3, np.float32)).round(3)
+    array([0.  , 0.25, 0.  ], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.sigmoid)
@@ -47,6 +58,10 @@ class LogSigmoid(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.LogSigmoid.
+
+    >>> import numpy as np
+    >>> LogSigmoid().forward(np.array([-100, 0], np.float32)).round(3)
+    array([-100.   ,   -0.693], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.log_sigmoid)
@@ -63,6 +78,10 @@ class TanhShrink(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.TanhShrink.
+
+    >>> import numpy as np
+    >>> TanhShrink().forward(np.array([0, 3], np.float32)).round(3)
+    array([0.   , 2.005], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.tanh_shrink)
@@ -84,6 +103,10 @@ class SoftPlus(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.SoftPlus.
+
+    >>> import numpy as np
+    >>> SoftPlus().forward(np.array([-1, 0, 100], np.float32)).round(3)
+    array([  0.313,   0.693, 100.   ], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.soft_plus)
@@ -113,6 +136,10 @@ class SoftSign(Elementwise):
     output  the same as input
 
     Source: Torch7's nn.SoftSign.
+
+    >>> import numpy as np
+    >>> SoftSign().forward(np.array([-3, 0, 1], np.float32))
+    array([-0.75,  0.  ,  0.5 ], dtype=float32)
     """
 
     function = kernels.elementwise(formulas.soft_sign)
@@ -135,6 +162,10 @@ class GatedLinearUnit(Module):
 
     Raises ShapeError for an odd size.  Source: Torch7's nn.GatedLinearUnit (Dauphin, Fan,
     Auli and Grangier, 2017).
+
+    >>> import numpy as np
+    >>> GatedLinearUnit().forward(np.array([[1, 2, 0, 100]], np.float32))  # the last two are the gates
+    array([[0.5, 2. ]], dtype=float32)
     """
 
     paramNames = ()

@@ -75,6 +75,10 @@ class LogSoftMax(_OverClasses):
     output  the same as input
 
     Source: Torch7's nn.LogSoftMax.
+
+    >>> import numpy as np
+    >>> LogSoftMax().forward(np.array([1000, 1000], np.float32)).round(3)
+    array([-0.693, -0.693], dtype=float32)
     """
 
     def updateOutput(self, input):
@@ -97,6 +101,10 @@ class SoftMin(SoftMax):
     output  the same as input
 
     Source: Torch7's nn.SoftMin.
+
+    >>> import numpy as np
+    >>> SoftMin().forward(np.log(np.array([1, 3], np.float32))).round(3)
+    array([0.75, 0.25], dtype=float32)
     """
 
     bufferNames = ("_negative",)
@@ -128,6 +136,11 @@ class SpatialSoftMax(SoftMax):
     output  the same as input
 
     Source: Torch7's nn.SpatialSoftMax.
+
+    >>> import numpy as np
+    >>> SpatialSoftMax().forward(np.zeros((2, 1, 3), np.float32)).reshape(2, 3)
+    array([[0.5, 0.5, 0.5],
+           [0.5, 0.5, 0.5]], dtype=float32)
     """
 
 
@@ -140,4 +153,9 @@ class SpatialLogSoftMax(LogSoftMax):
     output  the same as input
 
     Source: Torch7's nn.SpatialLogSoftMax.
+
+    >>> import numpy as np
+    >>> SpatialLogSoftMax().forward(np.zeros((2, 1, 3), np.float32)).reshape(2, 3).round(3)
+    array([[-0.693, -0.693, -0.693],
+           [-0.693, -0.693, -0.693]], dtype=float32)
     """

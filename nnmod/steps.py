@@ -41,6 +41,13 @@ class AbstractRecurrent(Module):
 
     A subclass writes ``firstStates``, ``stepForward``, ``stepBackward`` and
     ``stepAccumulate``.  Source: Element-Research's rnn, nn.AbstractRecurrent.
+
+    >>> from nnmod import LSTM
+    >>> step, x = LSTM(3, 4), np.ones((2, 3), np.float32)
+    >>> ys = [step.forward(x).copy() for _ in range(3)]
+    >>> dxs = [step.backward(x, y) for y in reversed(ys)]
+    >>> step.step, step.forget().step
+    (3, 0)
     """
 
     paramNames = ()

@@ -23,6 +23,11 @@ class ConcatTable(Branching):
     output  a list with the output of each module
 
     Source: Torch7's nn.ConcatTable.
+
+    >>> import numpy as np
+    >>> from nnmod import Identity, Linear
+    >>> [y.shape for y in ConcatTable(Linear(3, 2), Identity()).forward(np.ones((4, 3), np.float32))]
+    [(4, 2), (4, 3)]
     """
 
     def updateOutput(self, input):
@@ -55,6 +60,12 @@ class ParallelTable(Container):
 
     Where gradOutput has None for an entry, no gradient flows into its module.  Raises
     ShapeError for a table of another length.  Source: Torch7's nn.ParallelTable.
+
+    >>> import numpy as np
+    >>> from nnmod import Linear, Tanh
+    >>> both = ParallelTable(Linear(3, 2), Tanh())
+    >>> [y.shape for y in both.forward([np.ones((4, 3), np.float32), np.ones(5, np.float32)])]
+    [(4, 2), (5,)]
     """
 
     def updateOutput(self, input):

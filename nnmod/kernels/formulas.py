@@ -309,8 +309,6 @@ def scale(x, factor):
     return factor * x
 
 
-def signed_add(x, addend, sign):
-    return sign * (x + addend)
 def subtract(a, b):
     return a - b
 

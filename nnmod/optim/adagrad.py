@@ -51,6 +51,14 @@ def adagrad(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.adagrad.  Duchi, Hazan and Singer, "Adaptive subgradient
     methods for online learning and stochastic optimization" (2011).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"learningRate": 0.5}
+    >>> for _ in range(2):
+    ...     x, fs = adagrad(square, x, config)
+    >>> x.round(3), fs
+    (array([ 3.171, -1.2  ], dtype=float32), [14.5])
     """
     (learningRate, learningRateDecay,
      weightDecay), state = protocol.read("adagrad", config, state, _OPTIONS, _KEPT)

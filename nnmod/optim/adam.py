@@ -61,6 +61,13 @@ def adam(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.adam.  Kingma and Ba, "Adam: a method for stochastic
     optimization" (2015).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"learningRate": 0.5}
+    >>> x, fs = adam(square, x, config)
+    >>> x.round(3), fs, config["t"]
+    (array([ 3.5, -1.5], dtype=float32), [20.0], 1)
     """
     (learningRate, learningRateDecay, beta1, beta2, epsilon,
      weightDecay), state = protocol.read("adam", config, state, _OPTIONS, _KEPT)

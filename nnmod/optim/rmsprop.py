@@ -52,6 +52,13 @@ def rmsprop(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.rmsprop.  Tieleman and Hinton, "Neural networks for machine
     learning", lecture 6.5 (2012).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"learningRate": 0.05}
+    >>> x, fs = rmsprop(square, x, config)
+    >>> x.round(3), fs
+    (array([ 3.5, -1.5], dtype=float32), [20.0])
     """
     (learningRate, alpha, epsilon, weightDecay,
      initialMean), state = protocol.read("rmsprop", config, state, _OPTIONS, _KEPT)

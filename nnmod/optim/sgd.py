@@ -74,6 +74,12 @@ def sgd(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.sgd.  Robbins and Monro (1951); momentum: Polyak (1964);
     nesterov: Sutskever, Martens, Dahl and Hinton (2013).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x = np.array([4, -2], np.float32)
+    >>> sgd(square, x, {"learningRate": 0.25})
+    (array([ 2., -1.], dtype=float32), [20.0])
     """
     (learningRate, learningRateDecay, weightDecay, momentum, dampening, nesterov, shares,
      decays), state = protocol.read("sgd", config, state, _OPTIONS, _KEPT)
