@@ -192,7 +192,8 @@ def test_float32_kernels_hold_no_float64(monkeypatch):
                                 (optim_formulas.rmsprop, 3), (optim_formulas.adam, 4),
                                 (optim_formulas.adamax, 4), (optim_formulas.adadelta, 4), (optim_formulas.nag, 3),
                                 (optim_formulas.asgd, 3), (optim_formulas.rprop, 4)):
-        outputs = {"rmsprop": 2, "adam": 3, "adamax": 3, "adadelta": 3, "nag": 2, "asgd": 2, "rprop": 3}.get(function.__name__, 1)
+        outputs = {"rmsprop": 2, "adam": 3, "adamax": 3, "adadelta": 3, "nag": 2, "asgd": 2,
+                   "rprop": 3}.get(function.__name__, 1)
         numbers = function.__code__.co_argcount - arguments
         kernel = cpu.elementwise(function, arguments, outputs)
         kernel(*[x.copy() for _ in range(arguments + outputs)], *[0.5] * numbers)

@@ -1,9 +1,8 @@
-"""One step of an optimizer for one parameter x with gradient g.
+"""One step of each optimizer for one parameter, written like :mod:`nnmod.kernels.formulas`.
 
-Written like :mod:`nnmod.kernels.formulas`, whose words they use.  ``decay`` (of the
-weights) and ``share`` (of the rate) may each be one number for all parameters or an
-element of a tensor.  Numbers such as 1 - beta come computed: in float32 the difference
-would lose digits.
+Names: ``g`` gradient, ``x`` parameter.  ``decay`` (of the weights) and ``share`` (of the
+rate) may each be one number for all parameters or an element of a tensor.  Numbers such
+as 1 - beta come computed: in float32 the difference would lose digits.
 """
 from .formulas import constant, fabs, select, sqrt
 
