@@ -331,7 +331,7 @@ class Branching(Container):
 
     >>> import numpy as np
     >>> from nnmod import ConcatTable, Identity, MulConstant
-    >>> both, x, dy = ConcatTable(Identity(), MulConstant(3)), np.array([1], np.float32), np.ones(1, np.float32)
+    >>> both, x, dy = ConcatTable(Identity(), MulConstant(3)), *np.ones((2, 1), np.float32)
     >>> both.forward(x), both.backward(x, [dy, dy])  # 1 + 3
     ([array([1.], dtype=float32), array([3.], dtype=float32)], array([4.], dtype=float32))
     """

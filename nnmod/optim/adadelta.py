@@ -45,6 +45,14 @@ def adadelta(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.adadelta.  Zeiler, "ADADELTA: an adaptive learning rate
     method" (2012).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"eps": 1e-2}
+    >>> for _ in range(20):
+    ...     x, fs = adadelta(square, x, config)
+    >>> x.round(2)
+    array([ 0.44, -0.01], dtype=float32)
     """
     (rho, eps), state = protocol.read("adadelta", config, state, _OPTIONS, _KEPT)
     protocol.vector("x", x)

@@ -58,6 +58,12 @@ def adamax(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.adamax.  Kingma and Ba, "Adam: a method for stochastic
     optimization" (2015), section 7.
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, fs = adamax(square, np.array([4, -2], np.float32), {"learningRate": 0.5})
+    >>> x.round(3), fs
+    (array([ 3.5, -1.5], dtype=float32), [20.0])
     """
     (learningRate, beta1, beta2, epsilon,
      weightDecay), state = protocol.read("adamax", config, state, _OPTIONS, _KEPT)

@@ -53,6 +53,14 @@ def asgd(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.asgd, after Bottou's sgd-2.0.  Polyak and Juditsky,
     "Acceleration of stochastic approximation by averaging" (1992).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"eta0": 0.25, "lambda": 0, "t0": 0}
+    >>> for _ in range(3):
+    ...     x, fs = asgd(square, x, config)
+    >>> x, config["ax"].round(3)  # the last point, and the mean on the way
+    (array([ 0.5 , -0.25], dtype=float32), array([ 0.75 , -0.375], dtype=float32))
     """
     (eta0, decay, alpha, t0), state = protocol.read("asgd", config, state, _OPTIONS, _KEPT)
     protocol.vector("x", x)

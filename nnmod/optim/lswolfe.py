@@ -70,6 +70,13 @@ def lswolfe(opfunc, x, t, d, f, g, gtd, options=None, state=None):
 
     Source: Torch7's optim.lswolfe, after Schmidt's minFunc.  Nocedal and Wright,
     "Numerical optimization" (2006), algorithms 3.5 and 3.6.
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, g = np.array([4.0]), np.array([8.0])
+    >>> f, g, x, t, evaluations = lswolfe(square, x, 0.01, -g, 16.0, g, -64.0)
+    >>> x.round(4), round(float(t), 4), evaluations  # 0.01 is too short, 0.1 will do
+    (array([3.2]), 0.1, 2)
     """
     (c1, c2, tolX, maxIter), _ = protocol.read("lswolfe", options, {}, _OPTIONS, ())
     protocol.vector("x", x)

@@ -61,6 +61,14 @@ def nag(opfunc, x, config=None, state=None):
     Source: Torch7's optim.nag.  Nesterov (1983), in the form of Sutskever, Martens,
     Dahl and Hinton, "On the importance of initialization and momentum in deep
     learning" (2013).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"learningRate": 0.25, "momentum": 0.5}
+    >>> for _ in range(2):
+    ...     x, fs = nag(square, x, config)
+    >>> x, fs  # the second loss is that at x + 0.5 v = (1, -0.5)
+    (array([ 0.5 , -0.25], dtype=float32), [1.25])
     """
     (learningRate, learningRateDecay, weightDecay, momentum,
      shares), state = protocol.read("nag", config, state, _OPTIONS, _KEPT)

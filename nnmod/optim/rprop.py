@@ -60,6 +60,14 @@ def rprop(opfunc, x, config=None, state=None):
 
     Source: Torch7's optim.rprop.  Riedmiller and Braun, "A direct adaptive method for
     faster backpropagation learning" (1993).
+
+    >>> import numpy as np
+    >>> square = lambda x: (float(x @ x), 2 * x)
+    >>> x, config = np.array([4, -2], np.float32), {"stepsize": 1}
+    >>> for _ in range(3):
+    ...     x, fs = rprop(square, x, config)
+    >>> x.round(2), config["stepsizes"].round(2)
+    (array([0.36, 0.2 ], dtype=float32), array([1.44, 0.6 ], dtype=float32))
     """
     (stepsize, etaplus, etaminus, high, low,
      niter), state = protocol.read("rprop", config, state, _OPTIONS, _KEPT)
