@@ -215,8 +215,8 @@ def emit_columns(e, offsets, depth, copies, n, vectors, out):
 
 # -- gradient of the input -----------------------------------------------------------------------
 
-def update_grad_input(g, dy, w, dx):
-    """dx <- the gradient of x."""
+def update_grad_input(g, dy, w, dx, nothing):
+    """dx <- the gradient of x; *nothing* is an empty vector."""
     taps = g.K // g.CG
     together = max(1, min(g.CG, _FOLD_BYTES // (taps * g.P * g.size)))  # channels
     together = -(-g.CG // -(-g.CG // together))

@@ -28,7 +28,7 @@ class Geometry:
     """The sizes of one convolution; geometry() makes and keeps them."""
 
     def __init__(self, x_shape, w_shape, y_shape, stride, pad, dilation, groups, size):
-        self.N, self.C, H, W = x_shape
+        self.N, self.C, self.H, self.W = _, _, H, W = x_shape
         self.O, self.CG, kh, kw = w_shape
         self.OH, self.OW = y_shape[2:]
         self.G = groups
@@ -37,6 +37,7 @@ class Geometry:
         self.P = self.OH * self.OW
         self.flops = self.N * self.O * self.K * self.P
         (sh, sw), (ph, pw), (dh, dw) = stride, pad, dilation
+        self.ph, self.pw = pad
         height, width = H + 2 * ph, -(-(W + 2 * pw) // sw)
         row = sw * width * size
         self.plane = plane = height * row + (VECTOR_BYTES if height * row % 1024 == 0 else 0)
@@ -47,6 +48,15 @@ class Geometry:
         #: where each tap of each channel finds its element for window 0, in bytes
         self.offsets = np.array([c * plane + i * dh * row + (j * dw % sw * width + j * dw // sw) * size
                                  for c in range(self.CG) for i in range(kh) for j in range(kw)], np.int64)
+
+        self._kept = {}
+
+    def kept(self, name, make):
+        """What *make* returned when it was first asked for."""
+        found = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = make()
+        return found
 
     def frame_bytes(self, channels):
         """The room that a frame of so many channels takes."""
