@@ -4,8 +4,9 @@ Output.  y (O, P) = w (O, K) times the matrix of what each window sees (K, P).  
 never laid out: a panel of it, some vectors of windows wide, is gathered from the frame just
 before the tiles of tiles.py pass over it, with a row of ones below that meets the bias.
 
-Gradient of the input.  w^T (K, O) times dy (O, P), some channels at a time, and each element
-is added to the place in the frame that it came from.
+Gradient of the input.  With stride 1 it is such a convolution itself, of dy with the kernels
+turned round.  Else, and where that means much more work, it is w^T (K, O) times dy (O, P),
+some channels at a time, each element added to the place in a frame that its window saw.
 
 Gradient of the weight.  Its transpose (K, O) is summed over windows and samples, in tiles
 whose rows read the frame where it lies; at the end it is turned and added.
@@ -18,8 +19,8 @@ from numba.extending import intrinsic
 
 from . import threads
 from .compile import call, inline, jit, native
-from .conv_frame import (SLACK, drain_frame, fill_frame, get_integer, integer_at, numbers, put_integer, put_zeros,
-                         rounded)
+from .conv_frame import (SLACK, drain_frame, fill_frame, geometry, get_integer, integer_at, numbers, put_integer,
+                         put_zeros, rounded)
 from .gemm import _pack as pack
 from .gemm import multiply
 from .simd import (VECTOR_BITS, VECTOR_BYTES, Emitter, address, broadcast, lanes, load, load_part, put, store)
@@ -32,6 +33,8 @@ _FOLD_BYTES = 192 * 1024
 #: Windows whose gradients are turned into vectors at a time.
 _TURNED = 256
 _COPIES_BYTES = 1024
+#: The gradient of the input is taken as a convolution up to so many times the work.
+_MORE_WORK = 1.3
 
 
 def _wide(rows, columns, vector):
@@ -64,6 +67,11 @@ def _aligned(work):
 
 def update_output(g, x, w, b, y):
     """y <- the convolution of x with w, plus b (empty: without)."""
+    _convolve(g, x, w, b, y, False)
+
+
+def _convolve(g, x, w, b, y, turned):
+    """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
     vector = VECTOR_BYTES // g.size
     wide = _wide(g.OG, g.P, vector)
     R, RP, W = _tile(wide, vector)
@@ -76,30 +84,37 @@ def update_output(g, x, w, b, y):
     parts = _parts(g, units)
     work = _scratch(shared, slot, parts)
     threads.run(_pack_weights, g.G * tiles, threads.grain(g.K * R, threads.ELEMENTS_PER_THREAD), w, b, work, g.numbers,
-                R, RP, tile_bytes)
+                turned, R, RP, tile_bytes)
     threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, g.offsets, wide, tile_bytes, shared, slot,
                 panel_bytes)
 
 
 @jit
-def _pack_weights(start, stop, w, b, work, geometry, R, RP, tile_bytes):
+def _pack_weights(start, stop, w, b, work, sizes, turned, R, RP, tile_bytes):
     """Tiles of all groups: R rows of w side by side, and the bias below."""
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(geometry)
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, size = w.dtype.type(0), w.itemsize
     tiles = (OG + R - 1) // R
     for unit in range(start, stop):
         o = unit // tiles * OG + unit % tiles * R
         valid = min(R, OG - unit % tiles * R)
         out = _aligned(work) + unit * tile_bytes
-        call(pack, (zero, address(w) + o * K * size, size, K * size, out, K, RP, valid))
+        if turned:
+            g, c = o // OG, o % OG
+            for plane_ in range(CG):
+                kernel = ((g * CG + plane_) * OG + c + 1) * taps - 1
+                call(pack, (zero, address(w) + kernel * size, -size, taps * size, out + plane_ * taps * RP * size,
+                            taps, RP, valid))
+        else:
+            call(pack, (zero, address(w) + o * K * size, size, K * size, out, K, RP, valid))
         if b.size:
             for i in range(valid):
                 put(b[o + i], out + (K * RP + i) * size)
 
 
 @jit
-def _output(start, stop, parts, units, x, b, y, work, geometry, offsets, wide, tile_bytes, shared, slot, panel_bytes):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(geometry)
+def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, tile_bytes, shared, slot, panel_bytes):
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
     R, columns = (WIDE_ROWS, WIDE_COLUMNS) if wide else (TALL_ROWS, TALL_COLUMNS)
     RP = R if R <= step else (R + step - 1) // step * step
@@ -217,6 +232,10 @@ def emit_columns(e, offsets, depth, copies, n, vectors, out):
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
+    back = g.kept("gradient", lambda: as_convolution(g))
+    if back:
+        _convolve(back, dy, w, nothing, dx, True)
+        return
     taps = g.K // g.CG
     together = max(1, min(g.CG, _FOLD_BYTES // (taps * g.P * g.size)))  # channels
     together = -(-g.CG // -(-g.CG // together))
@@ -228,9 +247,19 @@ def update_grad_input(g, dy, w, dx, nothing):
     threads.run(_grad_input, parts, 1, parts, units, dy, w, dx, work, g.numbers, g.offsets, together, matrix, slot)
 
 
+def as_convolution(g):
+    """The geometry of the convolution that leads from dy to dx, or None where the other way is better."""
+    (sh, sw), (dh, dw), (kh, kw) = g.stride, g.dilation, g.kernel
+    ph, pw = dh * (kh - 1) - g.ph, dw * (kw - 1) - g.pw
+    if (sh, sw) != (1, 1) or ph < 0 or pw < 0 or g.H * g.W > _MORE_WORK * g.P:
+        return None
+    return geometry((g.N, g.O, g.OH, g.OW), (g.C, g.OG, kh, kw), (g.N, g.C, g.H, g.W), (1, 1), (ph, pw), (dh, dw),
+                    g.G, g.size)
+
+
 @jit
-def _grad_input(start, stop, parts, units, dy, w, dx, work, geometry, offsets, together, matrix_bytes, slot):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(geometry)
+def _grad_input(start, stop, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, one, size = dx.dtype.type(0), dx.dtype.type(1), dx.itemsize
     blocks = (CG + together - 1) // together
     for part in range(start, stop):
@@ -289,9 +318,9 @@ def acc_grad_parameters(g, x, dy, dw, db, scale):
 
 
 @jit
-def _grad_parameters(start, stop, parts, units, x, dy, dw, db, work, geometry, offsets, scale, wide, by_rows, lines,
+def _grad_parameters(start, stop, parts, units, x, dy, dw, db, work, sizes, offsets, scale, wide, by_rows, lines,
                      shared, slot, turned_bytes):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(geometry)
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, size, step = x.dtype.type(0), x.itemsize, lanes(x.dtype.type(0))
     factor = x.dtype.type(scale)
     R, columns = (WIDE_ROWS, WIDE_COLUMNS) if wide else (TALL_ROWS, TALL_COLUMNS)

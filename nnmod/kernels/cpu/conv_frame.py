@@ -38,6 +38,7 @@ class Geometry:
         self.flops = self.N * self.O * self.K * self.P
         (sh, sw), (ph, pw), (dh, dw) = stride, pad, dilation
         self.ph, self.pw = pad
+        self.stride, self.dilation, self.kernel = stride, dilation, (kh, kw)
         height, width = H + 2 * ph, -(-(W + 2 * pw) // sw)
         row = sw * width * size
         self.plane = plane = height * row + (VECTOR_BYTES if height * row % 1024 == 0 else 0)

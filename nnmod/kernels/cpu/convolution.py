@@ -6,14 +6,14 @@ import os
 
 import numpy as np
 
-from . import conv_columns, conv_winograd
+from . import conv_columns, conv_depthwise, conv_points, conv_winograd
 from .conv_frame import geometry
 from .linear import empty_vector
 
 #: What a caller has asked for, or None.
 _wanted = None
 _winograd_allowed = os.environ.get("NNMOD_WINOGRAD", "") != "0"
-_METHODS = {"im2col": conv_columns, "winograd": conv_winograd}
+_METHODS = {"im2col": conv_columns, "1x1": conv_points, "depthwise": conv_depthwise, "winograd": conv_winograd}
 
 
 def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1, dtype=np.float32):
@@ -22,10 +22,18 @@ def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), group
     able = {"im2col"}
     if kernel == (3, 3) and plain and max(pad) <= 2 and dtype == np.float32:
         able.add("winograd")
+    if kernel == (1, 1) and not any(pad):
+        able.add("1x1")
+    if w_shape[1] == 1:
+        able.add("depthwise")
     if _wanted in able:
         return _wanted
     if "winograd" in able and _winograd_allowed and min(w_shape[:2]) >= 8:
         return "winograd"
+    if "1x1" in able and not (groups > 1 and "depthwise" in able):
+        return "1x1"
+    if groups > 1 and "depthwise" in able:
+        return "depthwise"
     return "im2col"
 
 

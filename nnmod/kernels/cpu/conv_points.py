@@ -1,0 +1,157 @@
+"""Convolution with kernels of one element: method "1x1".
+
+Every pixel is a vector of channels, and the convolution a matrix product: y (O, P) = w (O, C)
+x (C, P), on the tensors where they lie.  With a stride, the pixels that are seen are first
+brought together in scratch memory.
+
+Threads take samples, pieces of their pixels where samples are few, or rows or columns of the
+gradient of the weight; the product itself does not depend on how it is cut.
+"""
+from . import threads
+from .compile import call, inline, jit, native
+from .conv_frame import SLACK, numbers, rounded
+from .gemm import COLUMN_STEP, ROW_STEP, multiply
+from .simd import VECTOR_BYTES, address, get, lanes, put
+
+
+def _division(g):
+    """How many parts, pieces of a sample, and bytes of scratch to a part."""
+    samples = g.N * g.G
+    parts = max(1, min(threads.get_num_threads(), g.flops // threads.FLOPS_PER_THREAD))
+    pieces = 1
+    if samples < parts and g.stride == (1, 1):
+        pieces = min(-(-parts // samples), -(-g.P // (COLUMN_STEP * VECTOR_BYTES // g.size)))
+    slot = 0 if g.stride == (1, 1) else rounded(g.CG * g.P * g.size + SLACK, 64)
+    return min(parts, samples * pieces), pieces, slot
+
+
+def update_output(g, x, w, b, y):
+    """y <- the convolution of x with w, plus b (empty: without)."""
+    parts, pieces, slot = _division(g)
+    threads.run(_output, parts, 1, parts, pieces, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers, *g.stride,
+                slot)
+
+
+def update_grad_input(g, dy, w, dx, nothing):
+    """dx <- the gradient of x; *nothing* is an empty vector."""
+    parts, pieces, slot = _division(g)
+    threads.run(_grad_input, parts, 1, parts, pieces, dy, w, dx, threads.workspace(64 + parts * slot), g.numbers,
+                *g.stride, slot)
+
+
+def acc_grad_parameters(g, x, dy, dw, db, scale):
+    """dw and db <- themselves + scale times the gradients of w and b."""
+    by_rows = g.OG >= g.CG
+    steps = -(-g.OG // ROW_STEP) if by_rows else -(-g.CG // (COLUMN_STEP * VECTOR_BYTES // g.size))
+    parts = max(1, min(threads.get_num_threads(), steps, g.flops // threads.FLOPS_PER_THREAD))
+    slot = 0 if g.stride == (1, 1) else rounded(g.CG * g.P * g.size + SLACK, 64)
+    threads.run(_grad_parameters, parts, 1, parts, x, dy, dw, db, threads.workspace(64 + parts * slot), g.numbers,
+                *g.stride, by_rows, slot, scale)
+
+
+@inline
+def _share(part, parts, size, step):
+    """Where a part of 0 .. size begins and ends, in whole steps."""
+    steps = (size + step - 1) // step
+    return min(steps * part // parts * step, size), min(steps * (part + 1) // parts * step, size)
+
+
+@jit
+def _output(start, stop, parts, pieces, x, w, b, y, work, sizes, sh, sw, slot):
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
+    one, size, step = x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
+    units = N * G * pieces
+    for part in range(start, stop):
+        for unit in range(units * part // parts, units * (part + 1) // parts):
+            sample = unit // pieces
+            left, right = _share(unit % pieces, pieces, P, COLUMN_STEP * step)
+            seen = address(x) + sample * CG * H * W * size
+            if slot:
+                here = (address(work) + 63) // 64 * 64 + part * slot
+                call(collect, (one, seen, CG, H, W, OH, OW, sh, sw, here))
+                seen = here
+            beta = x.dtype.type(0)
+            out = y[sample // G, sample % G * OG:(sample % G + 1) * OG].reshape(OG, P)
+            if b.size:
+                beta = one
+                for o in range(OG):
+                    line, value = out[o, left:right], b[sample % G * OG + o]
+                    for p in range(line.size):
+                        line[p] = value
+            multiply(OG, P, CG, 0, OG, left, right, address(w) + sample % G * OG * CG * size, CG * size, size,
+                     seen, P * size, size, address(out), P * size, size, one, beta, 0, 0, 0)
+
+
+@jit
+def _grad_input(start, stop, parts, pieces, dy, w, dx, work, sizes, sh, sw, slot):
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
+    zero, one, size, step = dx.dtype.type(0), dx.dtype.type(1), dx.itemsize, lanes(dx.dtype.type(0))
+    units = N * G * pieces
+    for part in range(start, stop):
+        for unit in range(units * part // parts, units * (part + 1) // parts):
+            sample = unit // pieces
+            left, right = _share(unit % pieces, pieces, P, COLUMN_STEP * step)
+            place = address(dx) + sample * CG * H * W * size
+            out = (address(work) + 63) // 64 * 64 + part * slot if slot else place
+            multiply(CG, P, OG, 0, CG, left, right, address(w) + sample % G * OG * CG * size, size, CG * size,
+                     address(dy) + sample * OG * P * size, P * size, size, out, P * size, size, one, zero, 0, 0, 0)
+            if slot:
+                dx[sample // G, sample % G * CG:(sample % G + 1) * CG] = 0
+                call(spread, (one, out, CG, H, W, OH, OW, sh, sw, place))
+
+
+@jit
+def _grad_parameters(start, stop, parts, x, dy, dw, db, work, sizes, sh, sw, by_rows, slot, scale):
+    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
+    one, size, step = x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
+    factor = x.dtype.type(scale)
+    for part in range(start, stop):
+        top, bottom, left, right = 0, OG, 0, CG
+        if by_rows:
+            top, bottom = _share(part, parts, OG, ROW_STEP)
+        else:
+            left, right = _share(part, parts, CG, COLUMN_STEP * step)
+        for sample in range(N * G):
+            seen = address(x) + sample * CG * H * W * size
+            if slot:
+                here = (address(work) + 63) // 64 * 64 + part * slot
+                call(collect, (one, seen + left * H * W * size, right - left, H, W, OH, OW, sh, sw,
+                               here + left * P * size))
+                seen = here
+            multiply(OG, CG, P, top, bottom, left, right, address(dy) + sample * OG * P * size, P * size, size,
+                     seen, size, P * size, address(dw) + sample % G * OG * CG * size, CG * size, size,
+                     factor, one, 0, 0, 0)
+        if db.size:
+            for o in range(O * part // parts, O * (part + 1) // parts):
+                total = x.dtype.type(0)
+                for n in range(N):
+                    line = dy[n, o].reshape(P)
+                    plane_total = x.dtype.type(0)
+                    for p in range(P):
+                        plane_total += line[p]
+                    total += plane_total
+                db[o] += factor * total
+
+
+@native("number", *["int"] * 9)
+def collect(like, x, planes, H, W, OH, OW, sh, sw, out):
+    """Every sh-th row and sw-th column of *planes* planes (H, W), without gaps."""
+    size = VECTOR_BYTES // lanes(like)
+    for c in range(planes):
+        for oh in range(OH):
+            here = x + (c * H + oh * sh) * W * size
+            for ow in range(OW):
+                put(get(like, here + ow * sw * size), out + ow * size)
+            out += OW * size
+
+
+@native("number", *["int"] * 9)
+def spread(like, source, planes, H, W, OH, OW, sh, sw, out):
+    """The reverse of collect: what lies between is left as it is."""
+    size = VECTOR_BYTES // lanes(like)
+    for c in range(planes):
+        for oh in range(OH):
+            there = out + (c * H + oh * sh) * W * size
+            for ow in range(OW):
+                put(get(like, source + ow * size), there + ow * sw * size)
+            source += OW * size
