@@ -1,5 +1,6 @@
 """The CPU backend: Numba kernels.  Meaning and shapes: the reference backend."""
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
+from .convolution import conv2d_method as conv2d_method
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size

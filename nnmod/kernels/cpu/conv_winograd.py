@@ -10,8 +10,9 @@ convolutional neural networks", 2016.)
 The gradient of the input is the same computation, with the kernel turned round and the planes
 exchanged.  The gradient of the weight is its adjoint: the same 36 products with the roles changed.
 
-Rounding is a little worse than a plain sum's, within 2e-5 of the largest output; and a NaN or
-an infinity reaches, as NaN, every output of the tiles whose patches hold it.
+Rounding is a little worse than a plain sum's, within 2e-5 of the largest output.  A NaN or an
+infinity reaches every output that depends on it, and may reach, as NaN, others of the tiles
+whose patches hold it.
 
 Lanes are channels.  Memory, in this order:
 
@@ -37,6 +38,18 @@ _TILES = 64
 _TOGETHER = 2
 _CELLS = 36
 _SIDE = 6
+
+
+def pays(g):
+    """Whether this method is expected to be faster than plain products.
+
+    In multiply-adds of a vector, for each pair of planes: the products and the transforms of
+    patches, products and kernels, with weights as measured.
+    """
+    tiles = g.N * -(-g.OH // 4) * -(-g.OW // 4)
+    columns = TALL_COLUMNS * VECTOR_BYTES // g.size
+    wasted = rounded(g.O, columns) / g.O
+    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + 40 < 0.65 * g.N * g.P
 
 
 class Plan:

@@ -9,6 +9,7 @@ first.  Layout is NCHW.  ``kernel``, ``stride``, ``pad`` and ``dilation`` are
 (height, width) pairs.  Arguments are valid: the modules have checked them.
 """
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
+from .convolution import conv2d_method as conv2d_method
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size
