@@ -18,12 +18,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from . import threads
-from .compile import call, inline, jit, native
-from .conv_frame import (SLACK, drain_frame, fill_frame, geometry, get_integer, integer_at, numbers, put_integer,
-                         put_zeros, rounded)
+from .compile import call, jit, native
+from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_frame, geometry, integer_at, numbers,
+                         put_integer, rounded, sum_planes)
+from .gemm import _multiply as product
 from .gemm import _pack as pack
-from .gemm import multiply
-from .simd import (VECTOR_BITS, VECTOR_BYTES, Emitter, address, broadcast, lanes, load, load_part, put, store)
+from .simd import VECTOR_BYTES, Emitter, address, put
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 
 #: A panel is so many rows deep at most.
@@ -56,11 +56,6 @@ def _parts(g, units):
 def _scratch(shared, each, parts):
     """The workspace as an array: a shared piece, then one for each part."""
     return threads.workspace(64 + shared + parts * each)
-
-
-@inline
-def _aligned(work):
-    return (address(work) + 63) // 64 * 64
 
 
 # -- output --------------------------------------------------------------------------------------
@@ -98,7 +93,7 @@ def _pack_weights(start, stop, w, b, work, sizes, turned, R, RP, tile_bytes):
     for unit in range(start, stop):
         o = unit // tiles * OG + unit % tiles * R
         valid = min(R, OG - unit % tiles * R)
-        out = _aligned(work) + unit * tile_bytes
+        out = aligned(work) + unit * tile_bytes
         if turned:
             g, c = o // OG, o % OG
             for plane_ in range(CG):
@@ -114,74 +109,99 @@ def _pack_weights(start, stop, w, b, work, sizes, turned, R, RP, tile_bytes):
 
 @jit
 def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, tile_bytes, shared, slot, panel_bytes):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
-    zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
-    R, columns = (WIDE_ROWS, WIDE_COLUMNS) if wide else (TALL_ROWS, TALL_COLUMNS)
-    RP = R if R <= step else (R + step - 1) // step * step
-    columns *= step
-    panels = (P + columns - 1) // columns
-    tiles = (OG + R - 1) // R
-    whole = OG // R
-    pieces = (K + DEPTH - 1) // DEPTH
-    depth = (K + pieces - 1) // pieces
     for part in range(start, stop):
-        panel = _aligned(work) + shared + part * slot
-        copies = panel + panel_bytes
-        frame = copies + _COPIES_BYTES
-        unit, end = units * part // parts, units * (part + 1) // parts
-        while unit < end:
-            sample = unit // panels  # and its group
-            first = unit - sample * panels
-            last = min(panels, end - sample * panels)
-            unit = sample * panels + last
-            g = sample % G
-            call(fill_frame, (zero, address(x) + sample * CG * H * W * size, CG, H, W, ph, pw, sw, width, plane, frame))
-            weights = _aligned(work) + g * tiles * tile_bytes
-            out = address(y) + sample * OG * P * size
-            for k in range(0, K, depth):
-                length = min(depth, K - k)
-                rows = length + 1 if b.size and k + length == K else length
-                for p in range(first * columns, min(last * columns, P), columns):
-                    count = min(columns, P - p)
-                    n = _list_copies(p, count, OW, window_row, size, step, frame, copies)
-                    call(pack_columns, (zero, address(offsets) + 8 * k, length, copies, n, columns // step, panel))
-                    if rows > length:
-                        for v in range(0, columns, step):
-                            store(broadcast(one), panel + (length * columns + v) * size)
-                    beta = zero if k == 0 else one
-                    a, c = weights + k * RP * size, out + p * size
-                    args = (rows, a, size, RP * size, panel, columns * size, c, P * size, R, count, whole,
-                            tile_bytes, 0, R * P * size, one, beta, 0)
-                    edge = (rows, a + whole * tile_bytes, size, RP * size, panel, columns * size,
-                            c + whole * R * P * size, P * size, OG - whole * R, count, 1, 0, 0, 0, one, beta, 0)
-                    if wide:
-                        call(wide_tile, args)
-                        if whole < tiles:
-                            call(wide_tile, edge)
-                    else:
-                        call(tall_tile, args)
-                        if whole < tiles:
-                            call(tall_tile, edge)
+        call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
+                           address(sizes), address(offsets), wide, tile_bytes, shared, slot, panel_bytes))
 
 
-@inline
-def _list_copies(p, count, OW, window_row, size, step, frame, copies):
+@intrinsic
+def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared,
+                    slot, panel_bytes):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_output_part(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 14), codegen
+
+
+@native("number", *["int"] * 14)
+def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot, panel_bytes):
+    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot,
+                    panel_bytes)
+
+
+def _emit_shape(e, wide):
+    """Of the tiles that are taken: rows, numbers of a packed row of the left operand, vectors."""
+    packed = [rows if rows <= e.lanes else rounded(rows, e.lanes) for rows in (WIDE_ROWS, TALL_ROWS)]
+    return (e.where(wide, WIDE_ROWS, e.integer(TALL_ROWS)), e.where(wide, packed[0], e.integer(packed[1])),
+            e.where(wide, WIDE_COLUMNS, e.integer(TALL_COLUMNS)))
+
+
+def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot,
+                     panel_bytes):
+    """The share of one part of all panels of all samples and groups."""
+    s, size, wide = Sizes(e, sizes), e.item_bytes, wide.differs(0)
+    R, RP, vectors = _emit_shape(e, wide)
+    tile = e.where(wide, e.function(wide_tile), e.function(tall_tile))
+    pack_panel, one = e.function(pack_columns), e.number(1.0)
+    columns = vectors * e.lanes
+    panels, whole = (s.P + columns - 1) // columns, s.OG // R
+    pieces = (s.K + (DEPTH - 1)) // DEPTH
+    depth = (s.K + pieces - 1) // pieces
+    panel = work + shared + part * slot
+    copies = panel + panel_bytes
+    frame = copies + _COPIES_BYTES
+    unit, end = units * part // parts, units * (part + 1) // parts
+    with e.range(unit // panels, (end + panels - 1) // panels) as sample:  # a sample and a group
+        first = e.larger(unit - sample * panels, e.integer(0)) * columns
+        last = e.smaller(e.smaller(end - sample * panels, panels) * columns, s.P)
+        weights = work + (sample - sample // s.G * s.G) * ((s.OG + R - 1) // R) * tile_bytes
+        e.call(e.function(fill_frame), one, x + sample * s.CG * s.H * s.W * size, s.CG, s.H, s.W, s.ph, s.pw,
+               s.sw, s.width, s.plane, frame)
+        with e.range(0, s.K, depth) as k, e.range(first, last, columns) as p:
+            length, count = e.smaller(depth, s.K - k), e.smaller(columns, s.P - p)
+            n = _emit_list_copies(e, s, p, count, frame, copies)
+            e.call(pack_panel, one, offsets + k * 8, length, copies, n, vectors, panel)
+            ones = biased.differs(0) & (k + length).equals(s.K)
+            with e.when(ones), e.range(0, vectors) as v:
+                e.store(e.broadcast(one), panel + (length * vectors + v) * VECTOR_BYTES)
+            rows = length + e.where(ones, 1, e.integer(0))
+            beta = e.where(k.equals(0), e.number(0.0), one)
+            out = y + (sample * s.OG * s.P + p) * size
+            a = weights + k * RP * size
+
+            def tiles(first, rows_of_tile, times):
+                e.call(tile, rows, a + first * tile_bytes, size, RP * size, panel, vectors * VECTOR_BYTES,
+                       out + first * R * s.P * size, s.P * size, rows_of_tile, count, times, tile_bytes, 0,
+                       R * s.P * size, one, beta, 0)
+
+            tiles(e.integer(0), R, whole)
+            with e.when(whole * R < s.OG):
+                tiles(whole, s.OG - whole * R, 1)
+
+
+def _emit_list_copies(e, s, p, count, frame, copies):
     """Which vectors of a frame a panel consists of: (from, to), for tap offset 0 and row 0; their number.
 
     One run for each row of windows, in vectors; the last may reach into the next run.
     """
-    n, lane = 0, 0
-    while lane < count:
-        oh = (p + lane) // OW
-        ow = p + lane - oh * OW
-        run = min(OW - ow, count - lane)
-        here = frame + oh * window_row + ow * size
-        for v in range(0, run, step):
-            put_integer(here + v * size, copies + 16 * n)
-            put_integer((lane + v) * size, copies + 16 * n + 8)
-            n += 1
-        lane += run
-    return n
+    size = e.item_bytes
+    first, last = p // s.OW, (p + count - 1) // s.OW
+
+    def line(oh, n):
+        start = e.larger(p - oh * s.OW, e.integer(0))
+        run = e.smaller(s.OW, p + count - oh * s.OW) - start
+        here, there = frame + oh * s.window_row + start * size, (oh * s.OW + start - p) * size
+
+        def vector(v, n):
+            put_integer(e, here + v * VECTOR_BYTES, copies + n * 16)
+            put_integer(e, there + v * VECTOR_BYTES, copies + n * 16 + 8)
+            return v + 1, n + 1
+
+        return oh + 1, e.loop((run + (e.lanes - 1)) // e.lanes, vector, e.integer(0), n)[1]
+
+    return e.loop(last - first + 1, line, first, e.integer(0))[1]
 
 
 @intrinsic
@@ -259,42 +279,60 @@ def as_convolution(g):
 
 @jit
 def _grad_input(start, stop, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
-    zero, one, size = dx.dtype.type(0), dx.dtype.type(1), dx.itemsize
-    blocks = (CG + together - 1) // together
     for part in range(start, stop):
-        matrix = _aligned(work) + part * slot
-        frame = matrix + matrix_bytes
-        for unit in range(units * part // parts, units * (part + 1) // parts):
-            sample, c = unit // blocks, unit % blocks * together
-            count = min(together, CG - c)
-            rows = count * taps
-            weights = address(w) + (sample % G * OG * K + c * taps) * size
-            multiply(rows, P, OG, 0, rows, 0, P, weights, size, K * size,
-                     address(dy) + sample * OG * P * size, P * size, size, matrix, P * size, size,
-                     one, zero, 0, 0, 0)
-            put_zeros(zero, frame, frame + count * plane)
-            call(fold, (zero, matrix, rows, address(offsets), OH, OW, window_row, frame))
-            call(drain_frame, (zero, frame, count, H, W, ph, pw, sw, width, plane,
-                               address(dx) + (sample * CG + c) * H * W * size))
+        call(grad_input_part, (dx.dtype.type(0), part, parts, units, address(dy), address(w), address(dx), aligned(work),
+                               address(sizes), address(offsets), together, matrix_bytes, slot))
 
 
-@native("number", *["int"] * 7)
-def fold(zero, matrix, rows, offsets, OH, OW, window_row, frame):
+@intrinsic
+def _emitted_grad_input(typingctx, like, part, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes,
+                        slot):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_grad_input_part(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 12), codegen
+
+
+@native("number", *["int"] * 12)
+def grad_input_part(like, part, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
+    _emitted_grad_input(like, part, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot)
+
+
+def emit_grad_input_part(e, part, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
+    """The share of one part of all blocks of channels of all samples and groups."""
+    s, size = Sizes(e, sizes), e.item_bytes
+    blocks = (s.CG + together - 1) // together
+    matrix = work + part * slot
+    frame = matrix + matrix_bytes
+    one, zero = e.number(1.0), e.number(0.0)
+    with e.range(units * part // parts, units * (part + 1) // parts) as unit:
+        sample = unit // blocks
+        c = (unit - sample * blocks) * together
+        count = e.smaller(together, s.CG - c)
+        rows = count * s.taps
+        weights = w + ((sample - sample // s.G * s.G) * s.OG * s.K + c * s.taps) * size
+        e.call(e.function(product), rows, s.P, s.OG, 0, rows, 0, s.P, weights, size, s.K * size,
+               dy + sample * s.OG * s.P * size, s.P * size, size, matrix, s.P * size, size, one, zero, 0, 0, 0)
+        emit_clear(e, frame, frame + count * s.plane)
+        _emit_fold(e, matrix, rows, offsets, s, frame)
+        e.call(e.function(drain_frame), one, frame, count, s.H, s.W, s.ph, s.pw, s.sw, s.width, s.plane,
+               dx + (sample * s.CG + c) * s.H * s.W * size)
+
+
+def _emit_fold(e, matrix, rows, offsets, s, frame):
     """Add each row of a matrix (rows, OH * OW) to the places in a frame that its tap sees."""
-    step = lanes(zero)
-    size = VECTOR_BYTES // step
-    for t in range(rows):
-        out = frame + get_integer(offsets + 8 * t)
-        for oh in range(OH):
-            ow = 0
-            while ow + step <= OW:
-                store(load(zero, out + ow * size) + load(zero, matrix + ow * size), out + ow * size)
-                ow += step
-            if ow < OW:  # past the end zeros are added
-                store(load(zero, out + ow * size) + load_part(zero, matrix + ow * size, OW - ow), out + ow * size)
-            out += window_row
-            matrix += OW * size
+    size, whole = e.item_bytes, s.OW // e.lanes * e.lanes
+    with e.range(0, rows) as t:
+        first = frame + integer_at(e, offsets + t * 8)
+        with e.range(0, s.OH) as oh:
+            out, here = first + oh * s.window_row, matrix + (t * s.P + oh * s.OW) * size
+            with e.range(0, whole, e.lanes) as ow:
+                e.store(e.load(out + ow * size) + e.load(here + ow * size), out + ow * size)
+            with e.when(whole < s.OW):  # past the end zeros are added
+                there = out + whole * size
+                e.store(e.load(there) + e.load(here + whole * size, e.mask(s.OW - whole)), there)
 
 
 # -- gradient of the weight ----------------------------------------------------------------------
@@ -320,57 +358,71 @@ def acc_grad_parameters(g, x, dy, dw, db, scale):
 @jit
 def _grad_parameters(start, stop, parts, units, x, dy, dw, db, work, sizes, offsets, scale, wide, by_rows, lines,
                      shared, slot, turned_bytes):
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
-    zero, size, step = x.dtype.type(0), x.itemsize, lanes(x.dtype.type(0))
-    factor = x.dtype.type(scale)
-    R, columns = (WIDE_ROWS, WIDE_COLUMNS) if wide else (TALL_ROWS, TALL_COLUMNS)
-    columns *= step
-    tiles, panels = (K + R - 1) // R, (OG + columns - 1) // columns
-    per_group = tiles if by_rows else panels
-    row = columns * size
     for part in range(start, stop):
-        turned = _aligned(work) + shared + part * slot
-        frame = turned + turned_bytes
-        u0, u1 = units * part // parts, units * (part + 1) // parts
-        for g in range(u0 // per_group, (u1 + per_group - 1) // per_group):
-            # This part's share of the group's gradient (K, O / groups): rows k0 .. k1 of panels j0 .. j1.
-            low, high = max(u0 - g * per_group, 0), min(u1 - g * per_group, per_group)
-            k0, k1, j0, j1 = 0, K, low, high
-            if by_rows:
-                k0, k1, j0, j1 = low * R, min(high * R, K), 0, panels
-            sums = _aligned(work) + g * panels * K * row
-            c0, c1 = k0 // taps, (k1 + taps - 1) // taps
-            for j in range(j0, j1):
-                put_zeros(zero, sums + (j * K + k0) * row, sums + (j * K + k1) * row)
-            for n in range(N):
-                source = address(x) + ((n * G + g) * CG + c0) * H * W * size
-                call(fill_frame, (zero, source, c1 - c0, H, W, ph, pw, sw, width, plane, frame + c0 * plane))
-                for j in range(j0, j1):
-                    for h in range(0, OH, lines):
-                        count = min(lines, OH - h)
-                        gradient = address(dy) + (((n * G + g) * OG + j * columns) * P + h * OW) * size
-                        call(pack, (zero, gradient, size, P * size, turned, count * OW, columns,
-                                    min(columns, OG - j * columns)))
-                        args = (zero, frame + h * window_row, address(offsets) + 8 * k0, k1 - k0, count, OW, window_row,
-                                turned, sums + (j * K + k0) * row)
-                        if wide:
-                            call(wide_sums, args)
-                        else:
-                            call(tall_sums, args)
-            for j in range(j0, j1):
-                o = g * OG + j * columns
-                call(turn_and_add, (factor, sums + (j * K + k0) * row, row, k1 - k0, min(columns, OG - j * columns),
-                                    address(dw) + (o * K + k0) * size, K * size))
-        if db.size:
-            for o in range(O * part // parts, O * (part + 1) // parts):
-                total = zero
-                for n in range(N):
-                    line = dy[n, o].reshape(P)
-                    plane_total = zero
-                    for p in range(P):
-                        plane_total += line[p]
-                    total += plane_total
-                db[o] += factor * total
+        call(grad_parameters_part, (dw.dtype.type(scale), part, parts, units, address(x), address(dy), address(dw),
+                                    address(db) if db.size else 0, aligned(work), address(sizes), address(offsets),
+                                    wide, by_rows, lines, shared, slot, turned_bytes))
+
+
+@intrinsic
+def _emitted_grad_parameters(typingctx, factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows,
+                             lines, shared, slot, turned_bytes):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, factor)
+        emit_grad_parameters_part(e, *e.values(args))
+        return context.get_dummy_value()
+
+    return types.void(factor, *[types.intp] * 16), codegen
+
+
+@native("number", *["int"] * 16)
+def grad_parameters_part(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
+                         slot, turned_bytes):
+    _emitted_grad_parameters(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
+                             slot, turned_bytes)
+
+
+def emit_grad_parameters_part(e, factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines,
+                              shared, slot, turned_bytes):
+    """The share of one part of the gradients: rows, or panels of columns, of some groups."""
+    s, size, wide, by_rows = Sizes(e, sizes), e.item_bytes, wide.differs(0), by_rows.differs(0)
+    R, _, vectors = _emit_shape(e, wide)
+    columns, row = vectors * e.lanes, vectors * VECTOR_BYTES
+    add_up = e.where(wide, e.function(wide_sums), e.function(tall_sums))
+    panels = (s.OG + columns - 1) // columns
+    per_group = e.where(by_rows, (s.K + R - 1) // R, panels)
+    turned = work + shared + part * slot
+    frame = turned + turned_bytes
+    one = e.number(1.0)
+    u0, u1 = units * part // parts, units * (part + 1) // parts
+    with e.range(u0 // per_group, (u1 + per_group - 1) // per_group) as g:
+        # This part's share of the group's gradient (K, O / groups): rows k0 .. k1 of panels j0 .. j1.
+        low = e.larger(u0 - g * per_group, e.integer(0))
+        high = e.smaller(u1 - g * per_group, per_group)
+        k0, k1 = e.where(by_rows, low * R, 0), e.where(by_rows, e.smaller(high * R, s.K), s.K)
+        j0, j1 = e.where(by_rows, 0, low), e.where(by_rows, panels, high)
+        c0, c1 = k0 // s.taps, (k1 + s.taps - 1) // s.taps
+
+        def sums(j):
+            return work + ((g * panels + j) * s.K + k0) * row
+
+        with e.range(j0, j1) as j:
+            emit_clear(e, sums(j), sums(j) + (k1 - k0) * row)
+        with e.range(0, s.N) as n:
+            sample = n * s.G + g
+            e.call(e.function(fill_frame), one, x + (sample * s.CG + c0) * s.H * s.W * size, c1 - c0, s.H, s.W, s.ph,
+                   s.pw, s.sw, s.width, s.plane, frame + c0 * s.plane)
+            with e.range(j0, j1) as j, e.range(0, s.OH, lines) as h:
+                count = e.smaller(lines, s.OH - h)
+                gradient = dy + ((sample * s.OG + j * columns) * s.P + h * s.OW) * size
+                e.call(e.function(pack), one, gradient, size, s.P * size, turned, count * s.OW, columns,
+                       e.smaller(columns, s.OG - j * columns))
+                e.call(add_up, one, frame + h * s.window_row, offsets + k0 * 8, k1 - k0, count, s.OW, s.window_row,
+                       turned, sums(j))
+        with e.range(j0, j1) as j:
+            emit_turn_and_add(e, factor, sums(j), row, k1 - k0, e.smaller(columns, s.OG - j * columns),
+                              dw + ((g * s.OG + j * columns) * s.K + k0) * size, s.K * size)
+    e.call(e.function(sum_planes), factor, dy, s.N, s.O, s.P, s.O * part // parts, s.O * (part + 1) // parts, db)
 
 
 @intrinsic(prefer_literal=True)
@@ -420,21 +472,6 @@ def emit_sums(e, rows, columns, frame, offsets, K, OH, OW, window_row, turned, o
                 for j in range(columns):
                     place = out + (k + i) * row + j * e.vector_bytes
                     e.store(e.load(place) + sums[i * columns + j], place)
-
-
-@intrinsic
-def _emitted_turn(typingctx, factor, sums, row, K, O, dw, dw_row):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, factor)
-        emit_turn_and_add(e, *e.values(args))
-        return context.get_dummy_value()
-
-    return types.void(factor, *[types.intp] * 6), codegen
-
-
-@native("number", *["int"] * 6)
-def turn_and_add(factor, sums, row, K, O, dw, dw_row):
-    _emitted_turn(factor, sums, row, K, O, dw, dw_row)
 
 
 def emit_turn_and_add(e, factor, sums, row, K, O, dw, dw_row):

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from . import threads
 from .compile import call, jit, native
 from .conv_columns import as_convolution
-from .conv_frame import drain_frame, fill_frame, get_integer, integer_at, numbers, put_zeros
+from .conv_frame import aligned, drain_frame, fill_frame, get_integer, integer_at, numbers, put_zeros, sum_planes
 from .simd import VECTOR_BYTES, Emitter, address, broadcast, fma, get, lanes, load, put, store, sum_lanes
 
 #: Vectors of outputs, and taps, that are held in registers at a time.
@@ -60,7 +60,7 @@ def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, turned, slot):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, size = x.dtype.type(0), x.itemsize
     for part in range(start, stop):
-        frame = (address(work) + 63) // 64 * 64 + part * slot
+        frame = aligned(work) + part * slot
         for unit in range(N * O * part // parts, N * O * (part + 1) // parts):
             n, o = unit // O, unit % O
             if unit == N * O * part // parts or o % OG == 0:
@@ -133,7 +133,7 @@ def _grad_input(start, stop, parts, dy, w, dx, work, sizes, offsets, slot):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, size = dx.dtype.type(0), dx.itemsize
     for part in range(start, stop):
-        frame = (address(work) + 63) // 64 * 64 + part * slot
+        frame = aligned(work) + part * slot
         for unit in range(N * C * part // parts, N * C * (part + 1) // parts):
             n, c = unit // C, unit % C
             put_zeros(zero, frame, frame + plane)
@@ -169,27 +169,20 @@ def _grad_parameters(start, stop, parts, x, dy, dw, db, work, sizes, offsets, su
     zero, size = x.dtype.type(0), x.itemsize
     factor = x.dtype.type(scale)
     for part in range(start, stop):
-        sums = (address(work) + 63) // 64 * 64 + part * slot
+        sums = aligned(work) + part * slot
         frame = sums + sums_bytes
         for o in range(O * part // parts, O * (part + 1) // parts):
             put_zeros(zero, sums, frame)
-            total = zero
             for n in range(N):
                 call(fill_frame, (zero, address(x) + (n * C + o // OG) * H * W * size, 1, H, W, ph, pw, sw, width, plane,
                                   frame))
                 call(plane_sums, (zero, frame, address(offsets), K, address(dy) + (n * O + o) * P * size, OH, OW,
                                   window_row, sums))
-                if db.size:
-                    line = dy[n, o].reshape(P)
-                    plane_total = zero
-                    for p in range(P):
-                        plane_total += line[p]
-                    total += plane_total
             for k in range(K):
                 place = address(dw) + (o * K + k) * size
                 put(get(zero, place) + factor * sum_lanes(load(zero, sums + k * VECTOR_BYTES)), place)
-            if db.size:
-                db[o] += factor * total
+        if db.size:
+            call(sum_planes, (factor, address(dy), N, O, P, O * part // parts, O * (part + 1) // parts, address(db)))
 
 
 @intrinsic

@@ -17,11 +17,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compile import inline, native
-from .simd import VECTOR_BYTES, broadcast, get, lanes, load, load_part, put, store, store_part
+from .compile import call, inline, native
+from .simd import VECTOR_BYTES, Emitter, address
 
 #: Room at the end of a frame, a panel or a block for stores that run past it.
 SLACK = 4 * VECTOR_BYTES
+
+
+#: What Geometry.numbers holds.
+NAMES = ("N", "C", "H", "W", "O", "OH", "OW", "G", "CG", "OG", "K", "P", "ph", "pw", "sw", "width", "plane", "window_row",
+         "taps")
 
 
 class Geometry:
@@ -74,7 +79,7 @@ def rounded(n, step):
 
 @inline
 def numbers(array):
-    """Geometry.numbers, by name: N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps."""
+    """Geometry.numbers as a tuple: see NAMES."""
     return (array[0], array[1], array[2], array[3], array[4], array[5], array[6], array[7], array[8], array[9],
             array[10], array[11], array[12], array[13], array[14], array[15], array[16], array[17], array[18])
 
@@ -93,83 +98,164 @@ def get_integer(typingctx, address):
     return types.intp(types.intp), codegen
 
 
-@intrinsic
-def put_integer(typingctx, number, address):
-    """Write an integer to *address*."""
-    def codegen(context, builder, signature, args):
-        builder.store(args[0], builder.inttoptr(args[1], ir.PointerType(ir.IntType(64))))
-        return context.get_dummy_value()
+def put_integer(e, number, address):
+    """Emit the writing of an integer."""
+    e.builder.store(number.ir, e.builder.inttoptr(address.ir, ir.PointerType(ir.IntType(64))))
 
-    return types.void(types.intp, types.intp), codegen
+
+@inline
+def aligned(work):
+    """The first address in *work* that is a multiple of 64."""
+    return (address(work) + 63) // 64 * 64
+
+
+class Sizes:
+    """Geometry.numbers in emitted code: each is read where it is first named."""
+
+    def __init__(self, e, place):
+        for i, name in enumerate(NAMES):
+            setattr(self, name, integer_at(e, place + 8 * i))
 
 
 @inline
 def put_zeros(like, start, stop):
+    """Zeros from *start* on to *stop*, and on to the end of a vector; *like* is the number 0."""
+    call(clear, (like, start, stop))
+
+
+@intrinsic
+def _emitted_clear(typingctx, like, start, stop):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_clear(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.intp), codegen
+
+
+@native("number", "int", "int")
+def clear(like, start, stop):
+    _emitted_clear(like, start, stop)
+
+
+def emit_clear(e, start, stop):
     """Zeros from *start* on to *stop*, and on to the end of a vector."""
-    zeros = broadcast(like - like)
-    while start < stop:
-        store(zeros, start)
-        start += VECTOR_BYTES
+    with e.range(start, stop, VECTOR_BYTES) as there:
+        e.store(e.zero(), there)
+
+
+@intrinsic
+def _emitted_fill(typingctx, like, x, channels, H, W, ph, pw, sw, width, plane, frame):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_fill_frame(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 10), codegen
 
 
 @native("number", *["int"] * 10)
-def fill_frame(zero, x, channels, H, W, ph, pw, sw, width, plane, frame):
-    """Copy *channels* planes (H, W) at x into a frame; *zero* is the number 0."""
-    step = lanes(zero)
-    size = VECTOR_BYTES // step
-    row = sw * width * size
-    for c in range(channels):
-        end = frame + plane
-        put_zeros(zero, frame, frame + ph * row)
-        there = frame + ph * row
-        for h in range(H):
-            if sw == 1:
-                put_zeros(zero, there, there + pw * size)
-                out = there + pw * size
-                w = 0
-                while w + step <= W:
-                    store(load(zero, x + w * size), out + w * size)
-                    w += step
-                if w < W:
-                    store(load_part(zero, x + w * size, W - w), out + w * size)
-                put_zeros(zero, out + W * size, out + (W + pw) * size)
-            else:
-                put_zeros(zero, there, there + row)
-                for phase in range(sw):
-                    first = max(0, pw - phase + sw - 1) // sw
-                    here = x + (first * sw + phase - pw) * size
-                    for q in range(first, min(width, (W + pw - phase + sw - 1) // sw)):
-                        put(get(zero, here), there + (phase * width + q) * size)
-                        here += sw * size
-            x += W * size
-            there += row
-        put_zeros(zero, there, end)
-        frame = end
+def fill_frame(like, x, channels, H, W, ph, pw, sw, width, plane, frame):
+    _emitted_fill(like, x, channels, H, W, ph, pw, sw, width, plane, frame)
+
+
+def emit_fill_frame(e, x, channels, H, W, ph, pw, sw, width, plane, frame):
+    """Copy *channels* planes (H, W) at x into a frame."""
+    size = e.item_bytes
+    row, whole = sw * width * size, W // e.lanes * e.lanes
+    with e.range(0, channels) as c:
+        start = frame + c * plane
+        inside = start + ph * row
+        emit_clear(e, start, inside)
+        with e.range(0, H) as h:
+            there, here = inside + h * row, x + (c * H + h) * W * size
+            with e.choice(sw.equals(1)) as (yes, no):
+                with yes:
+                    emit_clear(e, there, there + pw * size)
+                    out = there + pw * size
+                    with e.range(0, whole, e.lanes) as w:
+                        e.store(e.load(here + w * size), out + w * size)
+                    with e.when(whole < W):
+                        e.store(e.load(here + whole * size, e.mask(W - whole)), out + whole * size)
+                    emit_clear(e, out + W * size, out + (W + pw) * size)
+                with no:
+                    emit_clear(e, there, there + row)
+                    for i, place in _emit_phases(e, W, pw, sw, width):
+                        e.put(e.get(here + i * size), there + place * size)
+        emit_clear(e, inside + H * row, start + plane)
+
+
+def _emit_phases(e, W, pw, sw, width):
+    """Once: a column of the image, and its place in a row of the frame, for all of them in turn."""
+    with e.range(0, sw) as phase:
+        first = e.larger(pw - phase + (sw - 1), e.integer(0)) // sw
+        with e.range(first, e.smaller(width, (W + pw - phase + (sw - 1)) // sw)) as q:
+            yield q * sw + phase - pw, phase * width + q
+
+
+@intrinsic
+def _emitted_drain(typingctx, like, frame, channels, H, W, ph, pw, sw, width, plane, x):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_drain_frame(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 10), codegen
 
 
 @native("number", *["int"] * 10)
-def drain_frame(zero, frame, channels, H, W, ph, pw, sw, width, plane, x):
+def drain_frame(like, frame, channels, H, W, ph, pw, sw, width, plane, x):
+    _emitted_drain(like, frame, channels, H, W, ph, pw, sw, width, plane, x)
+
+
+def emit_drain_frame(e, frame, channels, H, W, ph, pw, sw, width, plane, x):
     """Copy the inside of a frame to *channels* planes (H, W) at x, and nothing beyond them."""
-    step = lanes(zero)
-    size = VECTOR_BYTES // step
-    row = sw * width * size
-    for c in range(channels):
-        here = frame + ph * row
-        for h in range(H):
-            if sw == 1:
-                w = 0
-                while w + step <= W:
-                    store(load(zero, here + (pw + w) * size), x + w * size)
-                    w += step
-                if w < W:
-                    store_part(load(zero, here + (pw + w) * size), x + w * size, W - w)
-            else:
-                for phase in range(sw):
-                    first = max(0, pw - phase + sw - 1) // sw
-                    out = x + (first * sw + phase - pw) * size
-                    for q in range(first, min(width, (W + pw - phase + sw - 1) // sw)):
-                        put(get(zero, here + (phase * width + q) * size), out)
-                        out += sw * size
-            x += W * size
-            here += row
-        frame += plane
+    size = e.item_bytes
+    row, whole = sw * width * size, W // e.lanes * e.lanes
+    with e.range(0, channels) as c, e.range(0, H) as h:
+        here, there = frame + c * plane + (h + ph) * row, x + (c * H + h) * W * size
+        with e.choice(sw.equals(1)) as (yes, no):
+            with yes:
+                inside = here + pw * size
+                with e.range(0, whole, e.lanes) as w:
+                    e.store(e.load(inside + w * size), there + w * size)
+                with e.when(whole < W):
+                    e.store(e.load(inside + whole * size), there + whole * size, e.mask(W - whole))
+            with no:
+                for i, place in _emit_phases(e, W, pw, sw, width):
+                    e.put(e.get(here + place * size), there + i * size)
+
+
+@intrinsic
+def _emitted_sum_planes(typingctx, factor, dy, N, O, P, first, last, db):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, factor)
+        emit_sum_planes(e, *e.values(args))
+        return context.get_dummy_value()
+
+    return types.void(factor, *[types.intp] * 7), codegen
+
+
+@native("number", *["int"] * 7)
+def sum_planes(factor, dy, N, O, P, first, last, db):
+    _emitted_sum_planes(factor, dy, N, O, P, first, last, db)
+
+
+def emit_sum_planes(e, factor, dy, N, O, P, first, last, db):
+    """db[o] <- itself + factor times the sum of the planes o of dy (N, O, P), for o = first .. last; db may be 0."""
+    size = e.item_bytes
+    pair = 2 * e.lanes
+    with e.when(db.differs(0)), e.range(first, last) as o:
+        def sample(line, total):
+            def two(here, left, right):
+                return here + 2 * VECTOR_BYTES, left + e.load(here), right + e.load(here + VECTOR_BYTES)
+
+            rest, left, right = e.loop(P // pair, two, line, e.zero(), e.zero())
+            count = P - P // pair * pair
+            left = left + e.load(rest, e.mask(count))
+            right = right + e.load(rest + VECTOR_BYTES, e.mask(count, e.lanes))
+            return line + O * P * size, total + e.sum(left + right)
+
+        total = e.loop(N, sample, dy + o * P * size, e.number(0.0))[1]
+        place = db + o * size
+        e.put(e.get(place) + factor * total, place)

@@ -9,7 +9,7 @@ gradient of the weight; the product itself does not depend on how it is cut.
 """
 from . import threads
 from .compile import call, inline, jit, native
-from .conv_frame import SLACK, numbers, rounded
+from .conv_frame import SLACK, aligned, numbers, rounded, sum_planes
 from .gemm import COLUMN_STEP, ROW_STEP, multiply
 from .simd import VECTOR_BYTES, address, get, lanes, put
 
@@ -67,7 +67,7 @@ def _output(start, stop, parts, pieces, x, w, b, y, work, sizes, sh, sw, slot):
             left, right = _share(unit % pieces, pieces, P, COLUMN_STEP * step)
             seen = address(x) + sample * CG * H * W * size
             if slot:
-                here = (address(work) + 63) // 64 * 64 + part * slot
+                here = aligned(work) + part * slot
                 call(collect, (one, seen, CG, H, W, OH, OW, sh, sw, here))
                 seen = here
             beta = x.dtype.type(0)
@@ -92,7 +92,7 @@ def _grad_input(start, stop, parts, pieces, dy, w, dx, work, sizes, sh, sw, slot
             sample = unit // pieces
             left, right = _share(unit % pieces, pieces, P, COLUMN_STEP * step)
             place = address(dx) + sample * CG * H * W * size
-            out = (address(work) + 63) // 64 * 64 + part * slot if slot else place
+            out = aligned(work) + part * slot if slot else place
             multiply(CG, P, OG, 0, CG, left, right, address(w) + sample % G * OG * CG * size, size, CG * size,
                      address(dy) + sample * OG * P * size, P * size, size, out, P * size, size, one, zero, 0, 0, 0)
             if slot:
@@ -114,7 +114,7 @@ def _grad_parameters(start, stop, parts, x, dy, dw, db, work, sizes, sh, sw, by_
         for sample in range(N * G):
             seen = address(x) + sample * CG * H * W * size
             if slot:
-                here = (address(work) + 63) // 64 * 64 + part * slot
+                here = aligned(work) + part * slot
                 call(collect, (one, seen + left * H * W * size, right - left, H, W, OH, OW, sh, sw,
                                here + left * P * size))
                 seen = here
@@ -122,15 +122,7 @@ def _grad_parameters(start, stop, parts, x, dy, dw, db, work, sizes, sh, sw, by_
                      seen, size, P * size, address(dw) + sample % G * OG * CG * size, CG * size, size,
                      factor, one, 0, 0, 0)
         if db.size:
-            for o in range(O * part // parts, O * (part + 1) // parts):
-                total = x.dtype.type(0)
-                for n in range(N):
-                    line = dy[n, o].reshape(P)
-                    plane_total = x.dtype.type(0)
-                    for p in range(P):
-                        plane_total += line[p]
-                    total += plane_total
-                db[o] += factor * total
+            call(sum_planes, (factor, address(dy), N, O, P, O * part // parts, O * (part + 1) // parts, address(db)))
 
 
 @native("number", *["int"] * 9)

@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 
 from . import threads
 from .compile import call, jit, native
-from .conv_frame import SLACK, put_zeros, rounded
+from .conv_frame import SLACK, aligned, put_zeros, rounded, sum_planes
 from .simd import VECTOR_BYTES, Emitter, address, lanes
 from .tiles import TALL_COLUMNS, TALL_ROWS, emit_turn, tall_tile
 
@@ -121,7 +121,7 @@ def _kernels(start, stop, w, work, turned, planes, wanted, columns, u_cell, u_pa
     if turned:
         base = (address(w), 9 * size, wanted * 9 * size)
     source, across, along = base
-    out = (address(work) + 63) // 64 * 64
+    out = aligned(work)
     for unit in range(start, stop):
         panel, c = unit // planes, unit % planes
         o = panel * columns
@@ -134,7 +134,7 @@ def _tiles(start, stop, parts, groups, x, b, y, work, u_bytes, slot, patch_bytes
     (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
-    u = (address(work) + 63) // 64 * 64
+    u = aligned(work)
     panels = (wanted + columns - 1) // columns
     for part in range(start, stop):
         patch = u + u_bytes + part * slot
@@ -192,7 +192,7 @@ def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_b
      u_cell, u_panel) = sizes
     zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
     factor = x.dtype.type(scale)
-    u = (address(work) + 63) // 64 * 64
+    u = aligned(work)
     panels = (wanted + columns - 1) // columns
     whole = planes // TALL_ROWS
     for part in range(start, stop):
@@ -229,15 +229,7 @@ def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_b
                     call(transform_gradient, (factor, here, u_cell, min(step, wanted - o), square,
                                               address(dw) + (o * planes + c) * 9 * size, planes * 9 * size))
         if db.size:
-            for o in range(o0, o1):
-                total = zero
-                for n in range(dy.shape[0]):
-                    plane = dy[n, o].reshape(OH * OW)
-                    plane_total = zero
-                    for p in range(plane.size):
-                        plane_total += plane[p]
-                    total += plane_total
-                db[o] += factor * total
+            call(sum_planes, (factor, address(dy), dy.shape[0], wanted, OH * OW, o0, o1, address(db)))
 
 
 # -- the transforms -----------------------------------------------------------------------------------
