@@ -19,11 +19,11 @@ from numba.extending import intrinsic
 
 from . import threads
 from .compile import call, jit, native
-from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_frame, geometry, integer_at, numbers,
+from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_frame, geometry, integer_at,
                          put_integer, rounded, sum_planes)
 from .gemm import _multiply as product
 from .gemm import _pack as pack
-from .simd import VECTOR_BYTES, Emitter, address, put
+from .simd import VECTOR_BYTES, Emitter, address
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 
 #: A panel is so many rows deep at most.
@@ -62,11 +62,14 @@ def _scratch(shared, each, parts):
 
 def update_output(g, x, w, b, y):
     """y <- the convolution of x with w, plus b (empty: without)."""
-    _convolve(g, x, w, b, y, False)
+    convolve(g, x, w, b, y, False)
 
 
-def _convolve(g, x, w, b, y, turned):
+def convolve(g, x, w, b, y, turned):
     """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
+    # A kernel of one element reads x where it lies, unless the last vector would reach past its end.
+    direct = (g.kernel == g.stride == (1, 1) and g.ph == g.pw == 0 and g.OW % (VECTOR_BYTES // g.size) == 0
+              and g.plane == g.P * g.size)
     vector = VECTOR_BYTES // g.size
     wide = _wide(g.OG, g.P, vector)
     R, RP, W = _tile(wide, vector)
@@ -80,54 +83,71 @@ def _convolve(g, x, w, b, y, turned):
     work = _scratch(shared, slot, parts)
     threads.run(_pack_weights, g.G * tiles, threads.grain(g.K * R, threads.ELEMENTS_PER_THREAD), w, b, work, g.numbers,
                 turned, R, RP, tile_bytes)
-    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, g.offsets, wide, tile_bytes, shared, slot,
+    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, g.offsets, wide, direct, tile_bytes, shared, slot,
                 panel_bytes)
 
 
 @jit
 def _pack_weights(start, stop, w, b, work, sizes, turned, R, RP, tile_bytes):
-    """Tiles of all groups: R rows of w side by side, and the bias below."""
-    N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
-    zero, size = w.dtype.type(0), w.itemsize
-    tiles = (OG + R - 1) // R
-    for unit in range(start, stop):
-        o = unit // tiles * OG + unit % tiles * R
-        valid = min(R, OG - unit % tiles * R)
-        out = aligned(work) + unit * tile_bytes
-        if turned:
-            g, c = o // OG, o % OG
-            for plane_ in range(CG):
-                kernel = ((g * CG + plane_) * OG + c + 1) * taps - 1
-                call(pack, (zero, address(w) + kernel * size, -size, taps * size, out + plane_ * taps * RP * size,
-                            taps, RP, valid))
-        else:
-            call(pack, (zero, address(w) + o * K * size, size, K * size, out, K, RP, valid))
-        if b.size:
-            for i in range(valid):
-                put(b[o + i], out + (K * RP + i) * size)
-
-
-@jit
-def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, tile_bytes, shared, slot, panel_bytes):
-    for part in range(start, stop):
-        call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
-                           address(sizes), address(offsets), wide, tile_bytes, shared, slot, panel_bytes))
+    call(pack_weights_part, (w.dtype.type(0), start, stop, address(w), address(b) if b.size else 0, aligned(work),
+                             address(sizes), turned, R, RP, tile_bytes))
 
 
 @intrinsic
-def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared,
-                    slot, panel_bytes):
+def _emitted_weights(typingctx, like, start, stop, w, b, out, sizes, turned, R, RP, tile_bytes):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_pack_weights_part(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 10), codegen
+
+
+@native("number", *["int"] * 10)
+def pack_weights_part(like, start, stop, w, b, out, sizes, turned, R, RP, tile_bytes):
+    _emitted_weights(like, start, stop, w, b, out, sizes, turned, R, RP, tile_bytes)
+
+
+def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile_bytes):
+    """Tiles of all groups, from *start* to *stop*: R rows of w side by side, and the bias below."""
+    s, size, pack_rows, one = Sizes(e, sizes), e.item_bytes, e.function(pack), e.number(1.0)
+    tiles = (s.OG + R - 1) // R
+    with e.range(start, stop) as unit:
+        g = unit // tiles
+        first = (unit - g * tiles) * R
+        valid, there = e.smaller(R, s.OG - first), out + unit * tile_bytes
+        with e.choice(turned.differs(0)) as (yes, no):
+            with yes, e.range(0, s.CG) as plane:
+                kernel = ((g * s.CG + plane) * s.OG + first + 1) * s.taps - 1
+                e.call(pack_rows, one, w + kernel * size, -size, s.taps * size, there + plane * s.taps * RP * size, s.taps,
+                       RP, valid)
+            with no:
+                e.call(pack_rows, one, w + (g * s.OG + first) * s.K * size, size, s.K * size, there, s.K, RP, valid)
+        with e.when(b.differs(0)), e.range(0, valid) as i:
+            e.put(e.get(b + (g * s.OG + first + i) * size), there + (s.K * RP + i) * size)
+
+
+@jit
+def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
+    for part in range(start, stop):
+        call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
+                           address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes))
+
+
+@intrinsic
+def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+                    shared, slot, panel_bytes):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, like)
         emit_output_part(e, *e.values(args[1:]))
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 14), codegen
+    return types.void(like, *[types.intp] * 15), codegen
 
 
-@native("number", *["int"] * 14)
-def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot, panel_bytes):
-    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot,
+@native("number", *["int"] * 15)
+def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
+    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
                     panel_bytes)
 
 
@@ -138,7 +158,7 @@ def _emit_shape(e, wide):
             e.where(wide, WIDE_COLUMNS, e.integer(TALL_COLUMNS)))
 
 
-def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, wide, tile_bytes, shared, slot,
+def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
                      panel_bytes):
     """The share of one part of all panels of all samples and groups."""
     s, size, wide = Sizes(e, sizes), e.item_bytes, wide.differs(0)
@@ -151,14 +171,16 @@ def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, 
     depth = (s.K + pieces - 1) // pieces
     panel = work + shared + part * slot
     copies = panel + panel_bytes
-    frame = copies + _COPIES_BYTES
+    own_frame = copies + _COPIES_BYTES
     unit, end = units * part // parts, units * (part + 1) // parts
     with e.range(unit // panels, (end + panels - 1) // panels) as sample:  # a sample and a group
         first = e.larger(unit - sample * panels, e.integer(0)) * columns
         last = e.smaller(e.smaller(end - sample * panels, panels) * columns, s.P)
         weights = work + (sample - sample // s.G * s.G) * ((s.OG + R - 1) // R) * tile_bytes
-        e.call(e.function(fill_frame), one, x + sample * s.CG * s.H * s.W * size, s.CG, s.H, s.W, s.ph, s.pw,
-               s.sw, s.width, s.plane, frame)
+        source = x + sample * s.CG * s.H * s.W * size
+        with e.when(direct.equals(0)):
+            e.call(e.function(fill_frame), one, source, s.CG, s.H, s.W, s.ph, s.pw, s.sw, s.width, s.plane, own_frame)
+        frame = e.where(direct.differs(0), source, own_frame)
         with e.range(0, s.K, depth) as k, e.range(first, last, columns) as p:
             length, count = e.smaller(depth, s.K - k), e.smaller(columns, s.P - p)
             n = _emit_list_copies(e, s, p, count, frame, copies)
@@ -254,7 +276,7 @@ def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     back = g.kept("gradient", lambda: as_convolution(g))
     if back:
-        _convolve(back, dy, w, nothing, dx, True)
+        convolve(back, dy, w, nothing, dx, True)
         return
     taps = g.K // g.CG
     together = max(1, min(g.CG, _FOLD_BYTES // (taps * g.P * g.size)))  # channels

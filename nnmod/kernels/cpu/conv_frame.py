@@ -46,7 +46,8 @@ class Geometry:
         self.stride, self.dilation, self.kernel = stride, dilation, (kh, kw)
         height, width = H + 2 * ph, -(-(W + 2 * pw) // sw)
         row = sw * width * size
-        self.plane = plane = height * row + (VECTOR_BYTES if height * row % 1024 == 0 else 0)
+        self.plane = plane = height * row + (
+            VECTOR_BYTES if height * row % 1024 == 0 and (kh, kw) != (1, 1) else 0)
         self.size = size
         #: as a kernel takes them: see numbers()
         self.numbers = np.array([self.N, self.C, H, W, self.O, self.OH, self.OW, groups, self.CG, self.OG, self.K,
@@ -180,9 +181,47 @@ def emit_fill_frame(e, x, channels, H, W, ph, pw, sw, width, plane, frame):
                     emit_clear(e, out + W * size, out + (W + pw) * size)
                 with no:
                     emit_clear(e, there, there + row)
-                    for i, place in _emit_phases(e, W, pw, sw, width):
-                        e.put(e.get(here + i * size), there + place * size)
+                    with e.choice(sw.equals(2)) as (two, more):
+                        with two:
+                            _emit_halves(e, W, pw, width, here, there, True)
+                        with more:
+                            for i, place in _emit_phases(e, W, pw, sw, width):
+                                e.put(e.get(here + i * size), there + place * size)
         emit_clear(e, inside + H * row, start + plane)
+
+
+def _pick(e, x, y, lanes):
+    """A vector of lanes of x, and of y counted on from there."""
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    return e.values([e.builder.shuffle_vector(x.ir, y.ir, lanes)])[0]
+
+
+def _emit_halves(e, W, pw, width, image, frame, into_frame):
+    """A row of an image into a row of a frame with two phases, or back; in pairs of vectors, then one by one."""
+    size, pair = e.item_bytes, 2 * e.lanes
+
+    def place(i):
+        q = (i + pw) >> 1
+        return frame + ((i + pw - (q + q)) * width + q) * size
+
+    whole = W // pair * pair
+    with e.range(0, whole, pair) as i:
+        here = image + i * size
+        if into_frame:
+            left, right = e.load(here), e.load(here + VECTOR_BYTES)
+            for phase in (0, 1):
+                e.store(_pick(e, left, right, list(range(phase, pair, 2))), place(i + phase))
+        else:
+            even, odd = e.load(place(i)), e.load(place(i + 1))
+            mixed = [lane // 2 + lane % 2 * e.lanes for lane in range(pair)]
+            e.store(_pick(e, even, odd, mixed[:e.lanes]), here)
+            e.store(_pick(e, even, odd, mixed[e.lanes:]), here + VECTOR_BYTES)
+    with e.range(whole, W) as i:
+        here, there = image + i * size, place(i)
+        if into_frame:
+            e.put(e.get(here), there)
+        else:
+            e.put(e.get(there), here)
 
 
 def _emit_phases(e, W, pw, sw, width):
@@ -221,9 +260,12 @@ def emit_drain_frame(e, frame, channels, H, W, ph, pw, sw, width, plane, x):
                     e.store(e.load(inside + w * size), there + w * size)
                 with e.when(whole < W):
                     e.store(e.load(inside + whole * size), there + whole * size, e.mask(W - whole))
-            with no:
-                for i, place in _emit_phases(e, W, pw, sw, width):
-                    e.put(e.get(here + place * size), there + i * size)
+            with no, e.choice(sw.equals(2)) as (two, more):
+                with two:
+                    _emit_halves(e, W, pw, width, there, here, False)
+                with more:
+                    for i, place in _emit_phases(e, W, pw, sw, width):
+                        e.put(e.get(here + place * size), there + i * size)
 
 
 @intrinsic
