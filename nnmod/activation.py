@@ -218,7 +218,7 @@ class PReLU(Module):
         shape = input.shape if input.ndim > 1 else (1, *input.shape)
         if shape[1] != C:
             raise ShapeError(f"input must have shape (N, {C}, ...) or ({C},), got {input.shape}")
-        return geometry.rows(shape, 1)
+        return geometry.around(shape, 1)
 
     def describe(self):
         return f"{self.nOutputPlane}" if self.nOutputPlane else ""

@@ -51,8 +51,11 @@ def batched(name, value, *dims, hint=""):
     )
 
 
-def same_shape(name, value, other_name, other):
-    """Check that two values (tensors, or tables of them) have the same shapes and dtypes."""
+def same_shape(name, value, other_name, other, inTable=False):
+    """Check that two values (tensors, or tables of them) have the same shapes and dtypes.
+
+    None may stand for the gradient of an integer tensor, or of an entry of a table.
+    """
     if nested.is_table(other):
         if not nested.is_table(value) or len(value) != len(other):
             raise ShapeError(
@@ -60,10 +63,10 @@ def same_shape(name, value, other_name, other):
                 f"got {tensor.describe(value)}"
             )
         for index, (item, other_item) in enumerate(zip(value, other)):
-            same_shape(f"{name}[{index}]", item, f"{other_name}[{index}]", other_item)
+            same_shape(f"{name}[{index}]", item, f"{other_name}[{index}]", other_item, True)
         return
-    if not tensor.is_tensor(other):
-        return
+    if not tensor.is_tensor(other) or (value is None and (inTable or other.dtype.kind != "f")):
+        return  # None: no gradient flows into this entry, or into integers
     is_tensor(name, value)
     if value.shape != other.shape:
         raise ShapeError(
@@ -83,6 +86,14 @@ def floating(name, value):
             f"{name} must be float32 or float64, got {value.dtype.name}; "
             "convert it with .astype(np.float32)"
         )
+
+
+def integers(name, value):
+    """Check that *value* is a tensor of int32 or int64."""
+    is_tensor(name, value, "np.int64")
+    if value.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
+        raise TypeError(f"{name} must be int32 or int64, got {value.dtype.name}; "
+                        "convert it with .astype(np.int64)")
 
 
 def type_is(name, value, type_name):
@@ -149,13 +160,6 @@ def not_negative(**sizes):
             raise ValueError(f"{name} must be an int >= 0, got {value!r}")
 
 
-def integer(**values):
-    """Check that every keyword is an int."""
-    for name, value in values.items():
-        if not is_int(value):
-            raise ValueError(f"{name} must be an int, got {value!r}")
-
-
 def number(low=None, high=None, **values):
     """Check that every keyword is a number, within [low, high] where given."""
     for name, value in values.items():
@@ -190,10 +194,50 @@ def dimension(name, dim, ndim):
     raise ShapeError(f"{name} {dim} does not exist in a tensor of {ndim} dimensions (counted from 0)")
 
 
-def class_targets(target, count, n_classes, ignore=None):
-    """Check integer class targets and return them as an integer tensor of shape (count,).
+def axis(name, dim, ndim, nInputDims=None):
+    """The dimension *dim* of a tensor of *ndim* dimensions, whose examples have *nInputDims*.
 
-    Raises IndexError for a class outside 0 .. n_classes-1 (except *ignore*).
+    With a batch in front of an example, a *dim* counted from 0 moves on by one.
+
+    >>> axis("dimension", 0, 3, nInputDims=2)
+    1
+    """
+    return dimension(name, dim + 1 if nInputDims is not None and ndim == nInputDims + 1 and dim >= 0 else dim, ndim)
+
+
+def integer(**values):
+    """Check that every keyword is an int.
+
+    >>> integer(dimension=1.5)
+    Traceback (most recent call last):
+    ValueError: dimension must be an int, counted from 0 (negative: from the end), got 1.5
+    """
+    for name, value in values.items():
+        if not is_int(value):
+            raise ValueError(f"{name} must be an int, counted from 0 (negative: from the end), got {value!r}")
+
+
+def indices(name, value, size, what="elements"):
+    """Check that *value* is a tensor of int32 or int64 within 0 .. size-1.
+
+    >>> indices("index", np.array([0, 3]), 3)
+    Traceback (most recent call last):
+    IndexError: index holds 3, but elements are 0..2 (nnmod counts from 0)
+    """
+    is_tensor(name, value, "np.int64")
+    if value.dtype.char not in "ilq":
+        raise TypeError(f"{name} must hold int32 or int64, got {value.dtype.name}; convert it with .astype(np.int64)")
+    # As unsigned numbers, negative ones are the largest of all: one pass finds both kinds.
+    if value.size and value.view(f"u{value.itemsize}").max() >= size:
+        wrong = value[(value < 0) | (value >= size)].flat[0]
+        raise IndexError(f"{name} holds {int(wrong)}, but {what} are 0..{size - 1} (nnmod counts from 0)")
+
+
+def class_targets(target, shape, n_classes, ignore=None, low=0):
+    """Check integer class targets and return them as an integer tensor of *shape*.
+
+    *shape* is a tuple, or the number of rows.  Raises IndexError for a class outside
+    *low* .. n_classes-1 (except *ignore*).
     """
     if is_int(target):
         target = np.asarray([target], np.int64)
@@ -202,17 +246,21 @@ def class_targets(target, count, n_classes, ignore=None):
         target = target[None]
     if target.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
         raise TypeError(f"target must hold class numbers of int32 or int64, got {target.dtype.name}")
-    if target.shape != (count,):
-        raise ShapeError(f"target must have shape ({count},), one class for each row, got {target.shape}")
-    if count and (target.min() < 0 or target.max() >= n_classes):
-        wrong = (target < 0) | (target >= n_classes)
+    if is_int(shape):
+        if target.shape != (shape,):
+            raise ShapeError(f"target must have shape ({shape},), one class for each row, got {target.shape}")
+    elif target.shape != shape:
+        raise ShapeError(f"target must have shape {show(shape)}, got {target.shape}")
+    if target.size and (target.min() < low or target.max() >= n_classes):
+        wrong = (target < low) | (target >= n_classes)
         if ignore is not None:
             wrong &= target != ignore
         if not wrong.any():
             return target
-        index = int(wrong.argmax())
+        index = np.unravel_index(wrong.argmax(), wrong.shape)
+        place = ", ".join(map(str, index))
         raise IndexError(
-            f"target[{index}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
+            f"target[{place}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
             "(nnmod counts from 0; Torch7 files are converted on load)"
         )
     return target

@@ -1,7 +1,8 @@
-"""Containers: modules made of modules.  Sequential, Concat."""
+"""Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
 import html
 
 from . import check, errors, kernels, tensor
+from .errors import ShapeError
 from .module import Module
 
 _add = kernels.elementwise(kernels.formulas.add)
@@ -112,20 +113,27 @@ class Container(Module):
 
     # -- errors learn where they happened ------------------------------------------------
 
-    def located(self, error, index, method, input):
+    def located(self, error, index, method, input, module=None):
         """Note on *error* that it rose through ``modules[index].method``, given *input*.
+
+        *module* stands in the place of that child where the container made it itself.
 
         A forward is also taken back in the children before it, which it has been through.
         """
-        module = self.modules[index]
+        if module is None:
+            module = self.modules[index]
         if method == "forward":
             for child in self.modules[:index]:
                 child.takeBack()
-        step = f"{type(self).__name__}[{index}]"
+        step = self._stepTo(index)
         if not errors.has_location(error):
             name = type(module).__name__ if module.modules else repr(module)
             step += f" > {name}.{method}, given {tensor.describe(input)}"
         errors.add_location(error, step)
+
+    def _stepTo(self, index):
+        """How a path in an error names the way to ``modules[index]``."""
+        return f"{type(self).__name__}[{index}]"
 
     def call(self, index, method, *args):
         """``modules[index].method(*args)``; an error on the way learns where it happened."""
@@ -293,7 +301,7 @@ class Branching(Container):
     """
 
     def partsOf(self, gradOutput):
-        """A list: the gradient of each branch's output."""
+        """A list: the gradient of each branch's output, None where there is none."""
         raise NotImplementedError(f"{type(self).__name__} must define partsOf(gradOutput)")
 
     def backward(self, input, gradOutput, scale=1.0):
@@ -309,11 +317,12 @@ class Branching(Container):
         """accGradParameters of every branch with its part of gradOutput."""
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         for index, part in enumerate(self.partsOf(gradOutput)):
-            self.call(index, "accGradParameters", input, part, scale)
+            if part is not None:
+                self.call(index, "accGradParameters", input, part, scale)
 
     def _eachBranch(self, method, input, gradOutput, *scale):
         gradients = [self.call(index, method, input, part, *scale)
-                     for index, part in enumerate(self.partsOf(gradOutput))]
+                     for index, part in enumerate(self.partsOf(gradOutput)) if part is not None]
         present = [g for g in gradients if g is not None]
         self.gradInput = _sum(self.gradInput, present) if present and self._needsGradInput else None
         return self.gradInput
@@ -378,6 +387,174 @@ class Concat(Branching):
 
     def describe(self):
         return f"{self.dimension}"
+
+
+class DepthConcat(Concat):
+    """A Concat whose branches may differ in all dimensions: smaller outputs get a border of zeros.
+
+    Each lies in the middle of what the largest takes; where the border is odd, the part
+    after it is the wider one.
+
+    Parameters
+    ----------
+    dimension : int
+        Where the outputs are joined, counted from 0, the batch included; negative counts
+        from the end.
+    *modules : Module
+        The branches.
+
+    Shapes
+    ------
+    input   what the modules take
+    output  in *dimension* the sum of the outputs' sizes, in the others the largest
+
+    Source: Torch7's nn.DepthConcat (Szegedy et al., "Going deeper with convolutions", 2015).
+
+    >>> import numpy as np
+    >>> from nnmod import Identity, SpatialConvolution
+    >>> DepthConcat(0, Identity(), SpatialConvolution(1, 2, 3, 3)).forward(np.ones((1, 5, 5), np.float32)).shape
+    (3, 5, 5)
+    """
+
+    def updateOutput(self, input):
+        """The modules' outputs, joined."""
+        input = self.takeInput(input)
+        if not self.modules:
+            raise RuntimeError("DepthConcat has no modules: add some before forward")
+        outputs = [self.call(index, "forward", input) for index in range(len(self.modules))]
+        first = outputs[0]
+        for index, part in enumerate(outputs):
+            check.is_tensor(f"the output of branch {index}", part)
+            if part.ndim != first.ndim:
+                raise ShapeError(f"the output of branch {index} must have {first.ndim} dimensions like the first, "
+                                 f"got shape {part.shape}")
+        kernels.of(*outputs)
+        axis = check.dimension("dimension", self.dimension, first.ndim)
+        shape = [max(sizes) for sizes in zip(*(part.shape for part in outputs))]
+        shape[axis] = sum(part.shape[axis] for part in outputs)
+        output = self.resize("output", tuple(shape), like=first)
+        tensor.fill(output, 0)
+        for part, window in zip(outputs, self._windows(output, outputs)):
+            tensor.copy(part, window)
+        return output
+
+    def partsOf(self, gradOutput):
+        """gradOutput, cut to the windows of the branches; each part in a buffer of its own."""
+        outputs = [module.output for module in self.modules]
+        if self._gradSlices is None or len(self._gradSlices) != len(outputs):
+            self._gradSlices = [None] * len(outputs)
+        for index, window in enumerate(self._windows(gradOutput, outputs)):
+            self._gradSlices[index] = tensor.resize(self._gradSlices[index], window.shape, window.dtype)
+            tensor.copy(window, self._gradSlices[index])
+        return self._gradSlices
+
+    def _windows(self, whole, parts):
+        """Views of *whole*: where each of *parts* lies."""
+        axis = self.dimension % whole.ndim
+        first = 0
+        for part in parts:
+            starts = [(size - own) // 2 for size, own in zip(whole.shape, part.shape)]
+            starts[axis] = first
+            first += part.shape[axis]
+            yield whole[tuple(slice(start, start + own) for start, own in zip(starts, part.shape))]
+
+
+class Parallel(Container):
+    """Module i takes slice i of the input; the outputs are joined.
+
+    Parameters
+    ----------
+    inputDimension : int
+        Along which the slices lie, counted from 0, the batch included; negative counts
+        from the end.  The modules take the input without it.
+    outputDimension : int
+        Where their outputs are joined, counted in the same way.
+    *modules : Module
+        One for each slice.
+
+    Shapes
+    ------
+    input   len(modules) in *inputDimension*; the rest is what the modules take
+    output  the modules' outputs, equal but in *outputDimension*, joined there
+
+    Raises ShapeError where the input has another number of slices.  Source: Torch7's
+    nn.Parallel.
+
+    >>> import numpy as np
+    >>> from nnmod import Linear
+    >>> Parallel(1, 0, Linear(5, 3), Linear(5, 2)).forward(np.ones((5, 2), np.float32)).shape
+    (5,)
+    """
+
+    bufferNames = ("_slices", "_gradSlices", "_gradient")
+
+    def __init__(self, inputDimension, outputDimension, *modules):
+        check.integer(inputDimension=inputDimension, outputDimension=outputDimension)
+        self.inputDimension = inputDimension
+        self.outputDimension = outputDimension
+        self._slices = self._gradSlices = self._gradient = None
+        super().__init__(*modules)
+
+    def updateOutput(self, input):
+        """The modules' outputs, joined."""
+        input = self.takeInput(input)
+        check.is_tensor("input", input)
+        axis = check.dimension("inputDimension", self.inputDimension, input.ndim)
+        if not self.modules or input.shape[axis] != len(self.modules):
+            raise ShapeError(f"input must have one slice in dimension {axis} for each of {len(self.modules)} "
+                             f"modules, got shape {input.shape}")
+        self._slices = list(_slices(input, axis))
+        outputs = [self.call(index, "forward", part) for index, part in enumerate(self._slices)]
+        return join(self, "output", outputs, self.outputDimension, "the output of module")
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """backward of every module with its part of gradOutput."""
+        self._checkBackward(input, gradOutput)
+        return self._eachModule("backward", self._input, self._gradOutput, scale)
+
+    def updateGradInput(self, input, gradOutput):
+        """updateGradInput of every module, put together."""
+        return self._eachModule("updateGradInput", *self.takeGradOutput(input, gradOutput))
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """accGradParameters of every module with its part of gradOutput."""
+        _, gradOutput = self.takeGradOutput(input, gradOutput)
+        for index, part in enumerate(self._partsOf(gradOutput)):
+            self.call(index, "accGradParameters", self._slices[index], part, scale)
+
+    def _eachModule(self, method, input, gradOutput, *scale):
+        gradients = [self.call(index, method, self._slices[index], part, *scale)
+                     for index, part in enumerate(self._partsOf(gradOutput))]
+        if not self._needsGradInput or any(gradient is None for gradient in gradients):
+            self.gradInput = None
+            return None
+        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input.dtype)
+        for gradient, part in zip(gradients, _slices(self._gradient, self.inputDimension % input.ndim)):
+            tensor.copy(gradient, part)
+        return self.gradInput
+
+    def _partsOf(self, gradOutput):
+        outputs = [module.output for module in self.modules]
+        if self._gradSlices is None or len(self._gradSlices) != len(outputs):
+            self._gradSlices = [None] * len(outputs)
+        split(gradOutput, outputs, self.outputDimension, self._gradSlices)
+        return self._gradSlices
+
+    @property
+    def backwardNeeds(self):
+        """What backward reads: the input, where some module reads its own; outputs are copied."""
+        needs = set()
+        for module in self.modules:
+            needs |= module.backwardNeeds & {"input"}
+        return frozenset(needs)
+
+    def describe(self):
+        return f"{self.inputDimension}, {self.outputDimension}"
+
+
+def _slices(array, axis):
+    for index in range(array.shape[axis]):
+        yield array[(slice(None),) * axis + (index,)]
 
 
 def join(module, name, parts, dimension, what):

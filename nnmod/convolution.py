@@ -1,12 +1,84 @@
-"""Convolutions: SpatialConvolution."""
-import math
-
-from . import check, geometry, init, kernels, tensor
+"""Convolutions: every output plane sees all input planes, in 1, 2 and 3 dimensions."""
+from . import check, geometry, kernels
 from .errors import ShapeError
-from .module import Module
+from .windowed import Windowed
 
 
-class SpatialConvolution(Module):
+class _Convolution(Windowed):
+    """Planes to planes, in two or three dimensions; the base of the classes below."""
+
+    groups = 1
+
+    def _start(self, nInputPlane, nOutputPlane, groups=1, **window):
+        check.positive(nOutputPlane=nOutputPlane)
+        self._keep(**window)
+        self._keep(groups=groups)
+        if nOutputPlane % groups or check.is_int(nInputPlane) and nInputPlane % groups:
+            raise ValueError(f"nInputPlane and nOutputPlane must be multiples of groups = {groups}, "
+                             f"got {nInputPlane} and {nOutputPlane}")
+        self.nOutputPlane = nOutputPlane
+        self._keepSizes(nInputPlane=nInputPlane)
+
+    def _shapes(self):
+        return {"weight": (self.nOutputPlane, self.nInputPlane // self.groups, *self._kernel()),
+                "bias": (self.nOutputPlane,)}
+
+    def _fanIn(self):
+        return self.weight.size // self.nOutputPlane
+
+    def _windows(self, weight):
+        """*weight*, or its gradient, with a dimension for each axis of the window."""
+        return weight
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        rank = len(self.axes)
+        x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", *self.axes)
+        numbers = self._geometry()
+        size = geometry.window_output(x.shape[2:], self._kernel(), *numbers)
+        if self.nInputPlane is None and x.shape[1] % self.groups:
+            raise ShapeError(f"the channels of input must be a multiple of groups = {self.groups}, "
+                             f"got {input.shape}")
+        if self.weight is None:
+            self._infer(input, nInputPlane=x.shape[1])
+        check.parameters(self, **self._shapes())
+        K = kernels.of(input, self.weight, self.bias)
+        output = self.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
+        y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
+        run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
+        run(x, w, self.bias, y, self._scratch(K, x, w, y, numbers), *numbers, self.groups)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        rank, numbers = len(self.axes), self._geometry()
+        K = kernels.of(gradOutput, self.weight)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        dy, dx = geometry.with_batch(gradOutput, rank + 2), geometry.with_batch(gradInput, rank + 2)
+        w = self._windows(self.weight)
+        run = K.conv2d_update_grad_input if rank == 2 else K.conv3d_update_grad_input
+        run(dy, w, dx, self._scratch(K, dx, w, dy, numbers), *numbers, self.groups)
+        return gradInput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        rank, numbers = len(self.axes), self._geometry()
+        K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
+        x, dy = geometry.with_batch(input, rank + 2), geometry.with_batch(gradOutput, rank + 2)
+        dw = self._windows(self.gradWeight)
+        run = K.conv2d_acc_grad_parameters if rank == 2 else K.conv3d_acc_grad_parameters
+        run(x, dy, dw, self.gradBias, self._scratch(K, x, dw, dy, numbers), *numbers, self.groups, scale)
+
+    def _scratch(self, K, x, w, y, numbers):
+        size = (K.conv2d_work_size if len(self.axes) == 2 else K.conv3d_work_size)(
+            x.shape, w.shape, y.shape, *numbers, self.groups)
+        return self.resize("_work", (size,), like=x)
+
+    def describe(self):
+        return super().describe() + (f", {self.groups} groups" if self.groups != 1 else "")
+
+
+class SpatialConvolution(_Convolution):
     """Each output plane is the sum of all input planes, each under its own small window of weights.
 
     ``output[n, o, h, w] = bias[o] + sum over c, i, j of
@@ -27,17 +99,21 @@ class SpatialConvolution(Module):
         Zeros added on each side; padH is padW unless given.
     bias : bool
         False leaves the bias out: ``bias`` and ``gradBias`` are then None.
+    groups : int
+        Cuts input and output planes into so many parts; a part of the output sees
+        only its own part of the input.
 
     Shapes
     ------
     input   (N, nInputPlane, H, W) or (nInputPlane, H, W)
     output  (N, nOutputPlane, OH, OW) or (nOutputPlane, OH, OW),
             OH = floor((H + 2 padH - kH) / dH) + 1, OW in the same way
-    weight  (nOutputPlane, nInputPlane, kH, kW), gradWeight the same
+    weight  (nOutputPlane, nInputPlane / groups, kH, kW), gradWeight the same
     bias    (nOutputPlane,), gradBias the same
 
     Raises ShapeError for another number of channels, and for an input smaller than
-    the window.  Source: Torch7's nn.SpatialConvolution (LeCun et al., 1989).
+    the window.  Source: Torch7's nn.SpatialConvolution (LeCun et al., 1989), groups:
+    its cudnn.SpatialConvolution (Krizhevsky et al., 2012).
 
     >>> import numpy as np
     >>> SpatialConvolution(1, 20, 5, 5)
@@ -46,97 +122,282 @@ class SpatialConvolution(Module):
     (4, 20, 24, 24)
     """
 
-    bufferNames = ("_work",)
-    backwardNeeds = frozenset({"input"})
-    accReadsGradInput = False
+    def __init__(self, nInputPlane, nOutputPlane, kW, kH, dW=1, dH=1, padW=0, padH=None, bias=True, groups=1):
+        super().__init__(bias)
+        self._start(nInputPlane, nOutputPlane, groups, kW=kW, kH=kH, dW=dW, dH=dH,
+                    padW=padW, padH=padW if padH is None else padH)
+
+
+class SpatialConvolutionMM(_Convolution):
+    """SpatialConvolution whose weight is a matrix: a row for each output plane.
+
+    Parameters
+    ----------
+    nInputPlane : int or None
+        Channels of the input; None takes it from the first input.
+    nOutputPlane : int
+        Channels of the output.
+    kW, kH : int
+        Width and height of the window.
+    dW, dH : int
+        Step of the window along the width and the height.
+    padW, padH : int
+        Zeros added on each side; padH is padW unless given.
+    bias : bool
+        False leaves the bias out.
+
+    Shapes
+    ------
+    input   (N, nInputPlane, H, W) or (nInputPlane, H, W)
+    output  (N, nOutputPlane, OH, OW) or (nOutputPlane, OH, OW), as SpatialConvolution's
+    weight  (nOutputPlane, nInputPlane * kH * kW), gradWeight the same
+    bias    (nOutputPlane,), gradBias the same
+
+    Raises ShapeError for another number of channels, and for an input smaller than
+    the window.  Source: Torch7's nn.SpatialConvolutionMM.
+
+    >>> SpatialConvolutionMM(2, 3, 5, 4).weight.shape
+    (3, 40)
+    """
 
     def __init__(self, nInputPlane, nOutputPlane, kW, kH, dW=1, dH=1, padW=0, padH=None, bias=True):
-        super().__init__()
-        padH = padW if padH is None else padH
-        check.positive(nOutputPlane=nOutputPlane, kW=kW, kH=kH, dW=dW, dH=dH)
-        check.not_negative(padW=padW, padH=padH)
-        check.boolean(bias=bias)
-        self.nInputPlane = nInputPlane
-        self.nOutputPlane = nOutputPlane
-        self.kW, self.kH = kW, kH
-        self.dW, self.dH = dW, dH
-        self.padW, self.padH = padW, padH
-        self.hasBias = bool(bias)
-        self.weight = self.gradWeight = self.bias = self.gradBias = self._work = None
-        if nInputPlane is not None:
-            check.positive(nInputPlane=nInputPlane)
-            self._allocate()
+        super().__init__(bias)
+        self._start(nInputPlane, nOutputPlane, kW=kW, kH=kH, dW=dW, dH=dH,
+                    padW=padW, padH=padW if padH is None else padH)
 
-    def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((self.nOutputPlane, self.nInputPlane, self.kH, self.kW), dtype)
-        self.gradWeight = tensor.zeros(self.weight.shape, dtype)
-        if self.hasBias:
-            self.bias = tensor.empty((self.nOutputPlane,), dtype)
-            self.gradBias = tensor.zeros(self.bias.shape, dtype)
-        self.reset()
+    def _shapes(self):
+        return {"weight": (self.nOutputPlane, self.nInputPlane * self.kH * self.kW),
+                "bias": (self.nOutputPlane,)}
 
-    @property
-    def sizesKnown(self):
-        """False until nInputPlane is given or inferred."""
-        return self.weight is not None
+    def _windows(self, weight):
+        return weight.reshape(self.nOutputPlane, self.nInputPlane, self.kH, self.kW)
 
-    def reset(self, stdv=None):
-        """Draw weight and bias from U(-b, b): b = 1 / sqrt(kW * kH * nInputPlane), or std *stdv*."""
-        if self.weight is not None:
-            fan_in = self.kW * self.kH * self.nInputPlane
-            bound = 1 / math.sqrt(fan_in) if stdv is None else stdv * math.sqrt(3)
-            init.uniform(self.weight, bound)
-            if self.bias is not None:
-                init.uniform(self.bias, bound)
-        return self
+
+class SpatialDilatedConvolution(_Convolution):
+    """SpatialConvolution with gaps between the elements that a window sees.
+
+    ``output[n, o, h, w] = bias[o] + sum over c, i, j of weight[o, c, i, j] *
+    input[n, c, h * dH - padH + i * dilationH, w * dW - padW + j * dilationW]``.
+
+    Parameters
+    ----------
+    nInputPlane : int or None
+        Channels of the input; None takes it from the first input.
+    nOutputPlane : int
+        Channels of the output.
+    kW, kH : int
+        Width and height of the window.
+    dW, dH : int
+        Step of the window along the width and the height.
+    padW, padH : int
+        Zeros added on each side; padH is padW unless given.
+    dilationW, dilationH : int
+        Distance between neighbours in the window; 1 leaves no gap.
+    bias : bool
+        False leaves the bias out.
+
+    Shapes
+    ------
+    input   (N, nInputPlane, H, W) or (nInputPlane, H, W)
+    output  (N, nOutputPlane, OH, OW) or (nOutputPlane, OH, OW),
+            OH = floor((H + 2 padH - dilationH (kH - 1) - 1) / dH) + 1, OW in the same way
+    weight  (nOutputPlane, nInputPlane, kH, kW), gradWeight the same
+    bias    (nOutputPlane,), gradBias the same
+
+    Raises ShapeError for another number of channels, and for an input smaller than
+    the window.  Source: Torch7's nn.SpatialDilatedConvolution (Yu and Koltun,
+    "Multi-scale context aggregation by dilated convolutions", 2016).
+
+    >>> SpatialDilatedConvolution(1, 2, 3, 3, dilationW=2, dilationH=2)
+    SpatialDilatedConvolution(1 -> 2, 3x3, dilation 2,2)
+    """
+
+    def __init__(self, nInputPlane, nOutputPlane, kW, kH, dW=1, dH=1, padW=0, padH=None,
+                 dilationW=1, dilationH=None, bias=True):
+        super().__init__(bias)
+        self._start(nInputPlane, nOutputPlane, kW=kW, kH=kH, dW=dW, dH=dH,
+                    padW=padW, padH=padW if padH is None else padH,
+                    dilationW=dilationW, dilationH=dilationW if dilationH is None else dilationH)
+
+
+class VolumetricConvolution(_Convolution):
+    """Convolution over time (or depth), height and width.
+
+    ``output[n, o, t, h, w] = bias[o] + sum over c, k, i, j of weight[o, c, k, i, j] *
+    input[n, c, t * dT - padT + k, h * dH - padH + i, w * dW - padW + j]``, with zeros
+    around the input.
+
+    Parameters
+    ----------
+    nInputPlane : int or None
+        Channels of the input; None takes it from the first input.
+    nOutputPlane : int
+        Channels of the output.
+    kT, kW, kH : int
+        Extent of the window in time, its width and its height.
+    dT, dW, dH : int
+        Step of the window in the same order.
+    padT, padW, padH : int
+        Zeros added on each side; padW is padT and padH is padW unless given.
+    bias : bool
+        False leaves the bias out.
+    groups : int
+        Cuts input and output planes into so many parts; a part of the output sees
+        only its own part of the input.
+
+    Shapes
+    ------
+    input   (N, nInputPlane, T, H, W) or (nInputPlane, T, H, W)
+    output  (N, nOutputPlane, OT, OH, OW) or (nOutputPlane, OT, OH, OW),
+            OT = floor((T + 2 padT - kT) / dT) + 1, OH and OW in the same way
+    weight  (nOutputPlane, nInputPlane / groups, kT, kH, kW), gradWeight the same
+    bias    (nOutputPlane,), gradBias the same
+
+    Raises ShapeError for another number of channels, and for an input smaller than
+    the window.  Source: Torch7's nn.VolumetricConvolution.
+
+    >>> VolumetricConvolution(3, 8, 2, 5, 4)
+    VolumetricConvolution(3 -> 8, 2x5x4)
+    """
+
+    axes = ("T", "H", "W")
+
+    def __init__(self, nInputPlane, nOutputPlane, kT, kW, kH, dT=1, dW=1, dH=1, padT=0, padW=None, padH=None,
+                 bias=True, groups=1):
+        super().__init__(bias)
+        padW = padT if padW is None else padW
+        self._start(nInputPlane, nOutputPlane, groups, kT=kT, kW=kW, kH=kH, dT=dT, dW=dW, dH=dH,
+                    padT=padT, padW=padW, padH=padW if padH is None else padH)
+
+
+class VolumetricDilatedConvolution(_Convolution):
+    """VolumetricConvolution with gaps between the elements that a window sees.
+
+    ``output[n, o, t, h, w] = bias[o] + sum over c, k, i, j of weight[o, c, k, i, j] *
+    input[n, c, t * dT - padT + k * dilationT, ...]``, height and width in the same way.
+
+    Parameters
+    ----------
+    nInputPlane : int or None
+        Channels of the input; None takes it from the first input.
+    nOutputPlane : int
+        Channels of the output.
+    kT, kW, kH : int
+        Extent of the window in time, its width and its height.
+    dT, dW, dH : int
+        Step of the window in the same order.
+    padT, padW, padH : int
+        Zeros added on each side; padW is padT and padH is padW unless given.
+    dilationT, dilationW, dilationH : int
+        Distance between neighbours in the window; 1 leaves no gap.
+    bias : bool
+        False leaves the bias out.
+
+    Shapes
+    ------
+    input   (N, nInputPlane, T, H, W) or (nInputPlane, T, H, W)
+    output  (N, nOutputPlane, OT, OH, OW) or (nOutputPlane, OT, OH, OW),
+            OT = floor((T + 2 padT - dilationT (kT - 1) - 1) / dT) + 1, OH and OW in the same way
+    weight  (nOutputPlane, nInputPlane, kT, kH, kW), gradWeight the same
+    bias    (nOutputPlane,), gradBias the same
+
+    Raises ShapeError for another number of channels, and for an input smaller than
+    the window.  Source: Torch7's nn.VolumetricDilatedConvolution.
+    """
+
+    axes = ("T", "H", "W")
+
+    def __init__(self, nInputPlane, nOutputPlane, kT, kW, kH, dT=1, dW=1, dH=1, padT=0, padW=None, padH=None,
+                 dilationT=1, dilationW=1, dilationH=1, bias=True):
+        super().__init__(bias)
+        padW = padT if padW is None else padW
+        self._start(nInputPlane, nOutputPlane, kT=kT, kW=kW, kH=kH, dT=dT, dW=dW, dH=dH,
+                    padT=padT, padW=padW, padH=padW if padH is None else padH,
+                    dilationT=dilationT, dilationW=dilationW, dilationH=dilationH)
+
+
+class TemporalConvolution(Windowed):
+    """Convolution over a sequence of frames: every output frame is an affine map of kW input frames.
+
+    ``output[n, t] = bias + weight @ (input[n, t * dW], ..., input[n, t * dW + kW - 1])``,
+    the frames one after the other.
+
+    Parameters
+    ----------
+    inputFrameSize : int or None
+        Features of a frame of the input; None takes it from the first input.
+    outputFrameSize : int
+        Features of a frame of the output.
+    kW : int
+        How many frames the window sees.
+    dW : int
+        Step of the window.
+    bias : bool
+        False leaves the bias out.
+
+    Shapes
+    ------
+    input   (N, T, inputFrameSize) or (T, inputFrameSize)
+    output  (N, OT, outputFrameSize) or (OT, outputFrameSize), OT = floor((T - kW) / dW) + 1
+    weight  (outputFrameSize, kW * inputFrameSize), gradWeight the same
+    bias    (outputFrameSize,), gradBias the same
+
+    Raises ShapeError for another number of features, and for a sequence shorter than
+    the window.  Source: Torch7's nn.TemporalConvolution (Waibel et al., "Phoneme
+    recognition using time-delay neural networks", 1989).
+
+    >>> import numpy as np
+    >>> TemporalConvolution(10, 4, 3)
+    TemporalConvolution(10 -> 4, 3)
+    >>> TemporalConvolution(10, 4, 3).forward(np.ones((7, 10), np.float32)).shape
+    (5, 4)
+    """
+
+    axes = ("W",)
+    sizeNames = ("inputFrameSize", "outputFrameSize")
+
+    def __init__(self, inputFrameSize, outputFrameSize, kW, dW=1, bias=True):
+        super().__init__(bias)
+        check.positive(outputFrameSize=outputFrameSize)
+        self.outputFrameSize = outputFrameSize
+        self._keep(kW=kW, dW=dW)
+        self._keepSizes(inputFrameSize=inputFrameSize)
+
+    def _shapes(self):
+        return {"weight": (self.outputFrameSize, self.kW * self.inputFrameSize),
+                "bias": (self.outputFrameSize,)}
+
+    def _fanIn(self):
+        return self.kW * self.inputFrameSize
 
     def updateOutput(self, input):
         input = self.takeInput(input)
-        x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", "H", "W")
-        size = geometry.window_output(x.shape[2:], (self.kH, self.kW), *self._geometry())
+        x = check.batched("input", input, "N", "T", self.inputFrameSize or "inputFrameSize")
+        size = geometry.window_output(x.shape[1:2], (self.kW,), (self.dW,), (0,))
         if self.weight is None:
-            check.type_is("input", input, self._type)
-            if x.shape[1] == 0:
-                raise ShapeError(f"input must have at least one channel, got {input.shape}")
-            self.nInputPlane = x.shape[1]
-            self._allocate()
-        check.parameters(self, weight=(self.nOutputPlane, self.nInputPlane, self.kH, self.kW),
-                         bias=(self.nOutputPlane,))
+            self._infer(input, inputFrameSize=x.shape[2])
+        check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
-        output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
-        y = geometry.with_batch(output, 4)
-        K.conv2d_update_output(x, self.weight, self.bias, y, self._scratch(K, x, y), *self._geometry())
+        output = self.resize("output", (*input.shape[:-2], *size, self.outputFrameSize), like=input)
+        y = geometry.with_batch(output, 3)
+        K.temporal_conv_update_output(x, self.weight, self.bias, y, self._scratch(K, x, y), self.dW)
         return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         K = kernels.of(gradOutput, self.weight)
         gradInput = self.resize("gradInput", input.shape, like=input)
-        dy, dx = geometry.with_batch(gradOutput, 4), geometry.with_batch(gradInput, 4)
-        K.conv2d_update_grad_input(dy, self.weight, dx, self._scratch(K, dx, dy), *self._geometry())
+        dy, dx = geometry.with_batch(gradOutput, 3), geometry.with_batch(gradInput, 3)
+        K.temporal_conv_update_grad_input(dy, self.weight, dx, self._scratch(K, dx, dy), self.dW)
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
-        x, dy = geometry.with_batch(input, 4), geometry.with_batch(gradOutput, 4)
-        K.conv2d_acc_grad_parameters(x, dy, self.gradWeight, self.gradBias, self._scratch(K, x, dy),
-                                     *self._geometry(), scale=scale)
-
-    def _geometry(self):
-        """Stride and padding."""
-        return (self.dH, self.dW), (self.padH, self.padW)
+        x, dy = geometry.with_batch(input, 3), geometry.with_batch(gradOutput, 3)
+        K.temporal_conv_acc_grad_parameters(x, dy, self.gradWeight, self.gradBias,
+                                            self._scratch(K, x, dy), self.dW, scale)
 
     def _scratch(self, K, x, y):
-        size = K.conv2d_work_size(x.shape, self.weight.shape, y.shape, *self._geometry())
+        size = K.temporal_conv_work_size(x.shape, self.weight.shape, y.shape, self.dW)
         return self.resize("_work", (size,), like=x)
-
-    def describe(self):
-        text = f"{self.nInputPlane or '?'} -> {self.nOutputPlane}, {self.kW}x{self.kH}"
-        stride, pad = self._geometry()
-        if stride != (1, 1) or pad != (0, 0):
-            text += f", {self.dW},{self.dH}"
-        if pad != (0, 0):
-            text += f", {self.padW},{self.padH}"
-        return text + ("" if self.hasBias else ", no bias")

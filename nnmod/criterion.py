@@ -1,15 +1,15 @@
-"""Criterions: what a network is trained to make small.
+"""Criterions: what a network is trained to make small.  The contract, and losses of regression.
 
-MSECriterion, AbsCriterion, SmoothL1Criterion, BCECriterion, ClassNLLCriterion,
-CrossEntropyCriterion.
+MSECriterion, AbsCriterion, SmoothL1Criterion, WeightedMSECriterion,
+SpatialAutoCropMSECriterion, L1Cost.
 """
 import numpy as np
 
-from . import check, kernels, tensor
+from . import check, kernels, nested, tensor
 from .errors import ShapeError
 from .kernels import formulas
 from .module import Stateful
-from .softmax import LogSoftMax
+from .node import Node, has_nodes
 
 
 class Criterion(Stateful):
@@ -20,20 +20,26 @@ class Criterion(Stateful):
 
     Shapes
     ------
-    input, target   what the subclass says
+    input, target   what the subclass says: a tensor, or a table (a list) of them; a
+                    target may also be a number, or None for a loss that takes none
     output          a Python float
-    gradInput       the shape of input
+    gradInput       the shape of input; a list for a table
     """
 
-    def forward(self, input, target):
+    def forward(self, input, target=None):
         """The loss, a Python float; also ``self.output``."""
         return self.updateOutput(input, target)
 
-    def __call__(self, input, target):
-        """The same as forward."""
-        return self.forward(input, target)
+    def __call__(self, *arguments):
+        """``criterion(input, target)`` is forward; of nodes it makes a node of a graph.
 
-    def backward(self, input, target):
+        ``criterion([input, target])`` does so too: see :class:`nnmod.ModuleFromCriterion`.
+        """
+        if has_nodes(arguments):
+            return Node(self, arguments[0] if len(arguments) == 1 else list(arguments))
+        return self.forward(*arguments)
+
+    def backward(self, input, target=None):
         """The gradient of the loss by the input; the tensor belongs to the criterion."""
         return self.updateGradInput(input, target)
 
@@ -45,44 +51,143 @@ class Criterion(Stateful):
         """Compute the gradient of the loss by the input."""
         raise NotImplementedError(f"{type(self).__name__} must define updateGradInput(input, target)")
 
+    def usable(self, name, value):
+        """*value* in a form that kernels can use: itself, or a copy in a buffer of this criterion."""
+        if value.__class__ is np.ndarray and value.flags.carray:
+            return value
+        return self._usable(name, value)
 
-class _Pointwise(Criterion):
-    """A loss that sums one formula over all elements, or averages it."""
+    def takeWeights(self, weights):
+        """Keep a copy of *weights* (None: all count alike), and take its type."""
+        self.weights = None
+        if weights is None:
+            return
+        weights = np.array(weights, order="C")
+        if not weights.ndim or weights.dtype.char not in "fd":
+            raise ValueError("weights must be a tensor of float32 or float64, "
+                             f"got {tensor.describe(weights)}")
+        self.weights = weights
+        self._type = f"cpu.{weights.dtype.name}"
 
-    value = derivative = None
+    def takeClassWeights(self, weights):
+        """Keep a copy of *weights*, one for each class, or None."""
+        if weights is not None and np.ndim(weights) != 1:
+            raise ValueError("weights must be a tensor of shape (n,), one weight for each class, "
+                             f"got shape {np.shape(weights)}")
+        self.takeWeights(weights)
 
-    def __init__(self, sizeAverage=True):
+    def refuseEmptyAverage(self, count, input):
+        """Raise ShapeError for an average over nothing."""
+        if self.sizeAverage and not count:
+            raise ShapeError("an average over no elements has no value; use sizeAverage=False "
+                             f"or skip the empty batch (input has shape {_shapes(input)})")
+
+    def resizePair(self, first, second):
+        """``gradInput`` as a list of two tensors like *first* and *second*, reused where they fit."""
+        old = self.gradInput if self.gradInput is not None else [None, None]
+        new = [tensor.resize(buffer, x.shape, x.dtype) for buffer, x in zip(old, (first, second))]
+        if new[0] is not old[0] or new[1] is not old[1]:
+            self.gradInput = new
+        return self.gradInput
+
+
+def _shapes(value):
+    return nested.map(lambda x: x.shape, value)
+
+
+class PointwiseCriterion(Criterion):
+    """The base of every loss that sums one formula over all elements, or averages it.
+
+    A subclass sets two kernels: ``value``, from
+    :func:`nnmod.kernels.elementwise_sum`, called as ``value(x, t, *numbers)``, and
+    ``derivative``, from :func:`nnmod.kernels.elementwise`, called as
+    ``derivative(x, t, dx, *numbers, norm)``; norm is 1, or 1 / the number of elements.
+    ``numbers()`` gives the numbers that both take.  With ``weights`` the kernels
+    ``weightedValue`` and ``weightedDerivative`` take their place, with a tensor w
+    after t.
+
+    Parameters
+    ----------
+    sizeAverage : bool
+        False takes the sum.
+    weights : tensor or None
+        A factor for each element of an example.
+
+    Shapes
+    ------
+    input   any
+    target  the same as input, of the same dtype
+
+    >>> class Quartic(PointwiseCriterion):
+    ...     value = kernels.elementwise_sum(lambda x, t: (x - t)**4)
+    ...     derivative = kernels.elementwise(lambda x, t, norm: 4 * norm * (x - t)**3)
+    >>> Quartic().forward(np.array([1.0, 2.0]), np.zeros(2))
+    8.5
+    """
+
+    stateNames = ("weights",)
+    bufferNames = ("_expanded",)
+    value = derivative = weightedValue = weightedDerivative = None
+
+    def __init__(self, sizeAverage=True, weights=None):
         super().__init__()
         check.boolean(sizeAverage=sizeAverage)
         self.sizeAverage = sizeAverage
+        self.takeWeights(weights)
+        self._expanded = None
+
+    def numbers(self):
+        """The numbers that the formulas take after their tensors."""
+        return ()
 
     def updateOutput(self, input, target):
-        input, target = self._checked(input, target)
-        self.output = self.value(input, target) * self._norm(input)
+        x, t = self.takeArguments(input, target)
+        if self.weights is None:
+            total = self.value(x, t, *self.numbers())
+        else:
+            total = self.weightedValue(x, t, self._weightsFor(x), *self.numbers())
+        self.output = total * self._norm(x)
         return self.output
 
     def updateGradInput(self, input, target):
-        input, target = self._checked(input, target)
-        self.resize("gradInput", input.shape, like=input)
-        self.derivative(input, target, self.gradInput, self._norm(input))
-        return self.gradInput
+        x, t = self.takeArguments(input, target)
+        weights = None if self.weights is None else self._weightsFor(x)
+        dx = self.resize("gradInput", x.shape, like=x)
+        if weights is None:
+            self.derivative(x, t, dx, *self.numbers(), self._norm(x))
+        else:
+            self.weightedDerivative(x, t, weights, dx, *self.numbers(), self._norm(x))
+        return dx
 
-    def _checked(self, input, target):
+    def takeArguments(self, input, target):
+        """Check input and target; return both in a form that kernels can use."""
         check.floating("input", input)
         check.same_shape("target", target, "input", input)
-        if self.sizeAverage and input.size == 0:
-            raise ShapeError("an average over no elements has no value; use sizeAverage=False "
-                             f"or skip the empty batch (input has shape {input.shape})")
-        return input, target
+        self.refuseEmptyAverage(input.size, input)
+        return self.usable("input", input), self.usable("target", target)
 
     def _norm(self, input):
         return 1 / input.size if self.sizeAverage else 1.0
 
+    def _weightsFor(self, input):
+        """The weights, once for each example of the input."""
+        shape = self.weights.shape
+        if input.shape[-len(shape):] != shape:
+            raise ShapeError(f"input must have shape {check.show(('N', *shape))} or {check.show(shape)}, "
+                             f"one weight for each element, got {input.shape}")
+        kernels.of(input, self.weights)
+        if input.shape == shape:
+            return self.weights
+        expanded = self.resize("_expanded", input.shape, like=input)
+        tensor.copy(self.weights, expanded)
+        return expanded
+
     def describe(self):
-        return "" if self.sizeAverage else "sizeAverage=False"
+        known = [] if self.weights is None else [f"{self.weights.size} weights"]
+        return ", ".join(known + ([] if self.sizeAverage else ["sizeAverage=False"]))
 
 
-class MSECriterion(_Pointwise):
+class MSECriterion(PointwiseCriterion):
     """Mean squared error: the average of ``(x - t)**2`` over all elements.
 
     Parameters
@@ -104,8 +209,11 @@ class MSECriterion(_Pointwise):
     value = kernels.elementwise_sum(formulas.squared_error)
     derivative = kernels.elementwise(formulas.squared_error_grad)
 
+    def __init__(self, sizeAverage=True):
+        super().__init__(sizeAverage)
 
-class AbsCriterion(_Pointwise):
+
+class AbsCriterion(PointwiseCriterion):
     """Mean absolute error: the average of ``|x - t|`` over all elements.
 
     Parameters
@@ -124,8 +232,11 @@ class AbsCriterion(_Pointwise):
     value = kernels.elementwise_sum(formulas.absolute_error)
     derivative = kernels.elementwise(formulas.absolute_error_grad)
 
+    def __init__(self, sizeAverage=True):
+        super().__init__(sizeAverage)
 
-class SmoothL1Criterion(_Pointwise):
+
+class SmoothL1Criterion(PointwiseCriterion):
     """``0.5 (x - t)**2`` where ``|x - t| < 1``, else ``|x - t| - 0.5``; averaged.
 
     Parameters
@@ -144,194 +255,110 @@ class SmoothL1Criterion(_Pointwise):
     value = kernels.elementwise_sum(formulas.smooth_l1)
     derivative = kernels.elementwise(formulas.smooth_l1_grad)
 
-
-class BCECriterion(_Pointwise):
-    """Binary cross entropy: the average of ``-(t log x + (1 - t) log(1 - x))``.
-
-    Parameters
-    ----------
-    weights : tensor or None
-        A factor for each element of an example, (n,) for an input (N, n) or (n,).
-    sizeAverage : bool
-        False takes the sum.
-
-    Shapes
-    ------
-    input   any, probabilities within 0..1 (the output of a Sigmoid)
-    target  the same as input, within 0..1
-
-    Logarithms are taken of x + 1e-12, as in Torch7.  Source: Torch7's nn.BCECriterion.
-    """
-
-    stateNames = ("weights",)
-    bufferNames = ("_expanded",)
-    value = kernels.elementwise_sum(formulas.binary_cross_entropy)
-    derivative = kernels.elementwise(formulas.binary_cross_entropy_grad)
-    weightedValue = kernels.elementwise_sum(formulas.weighted_binary_cross_entropy)
-    weightedDerivative = kernels.elementwise(formulas.weighted_binary_cross_entropy_grad)
-
-    def __init__(self, weights=None, sizeAverage=True):
+    def __init__(self, sizeAverage=True):
         super().__init__(sizeAverage)
-        self.weights = _class_weights(weights)
-        if self.weights is not None:
-            self._type = f"cpu.{self.weights.dtype.name}"
-        self._expanded = None
-
-    def updateOutput(self, input, target):
-        if self.weights is None:
-            return super().updateOutput(input, target)
-        input, target = self._checked(input, target)
-        self.output = self.weightedValue(input, target, self._weightsFor(input)) * self._norm(input)
-        return self.output
-
-    def updateGradInput(self, input, target):
-        if self.weights is None:
-            return super().updateGradInput(input, target)
-        input, target = self._checked(input, target)
-        weights = self._weightsFor(input)
-        self.resize("gradInput", input.shape, like=input)
-        self.weightedDerivative(input, target, weights, self.gradInput, self._norm(input))
-        return self.gradInput
-
-    def _weightsFor(self, input):
-        """The weights, once for each row of the input."""
-        if input.shape[-1:] != self.weights.shape:
-            raise ShapeError(f"input must have shape (N, {self.weights.size}) or ({self.weights.size},), "
-                             f"one weight for each element, got {input.shape}")
-        kernels.of(input, self.weights)
-        expanded = self._expanded
-        if expanded is None or expanded.shape != input.shape:
-            expanded = self.resize("_expanded", input.shape, like=input)
-        expanded[...] = self.weights
-        return expanded
 
 
-class ClassNLLCriterion(Criterion):
-    """Negative log-likelihood of the right class: the average of ``-x[n, target[n]]``.
+class WeightedMSECriterion(PointwiseCriterion):
+    """The average of ``(x - w t)**2``: the squared error to a target that is weighted first.
 
     Parameters
     ----------
-    weights : tensor or None
-        (C,): a factor for each class.  The average then divides by the sum of the
-        factors of the targets.
+    w : tensor
+        A factor for each element of an example of the target, kept in ``weights``.
     sizeAverage : bool
         False takes the sum.
-    ignoreIndex : int
-        Rows with this target do not count.
 
     Shapes
     ------
-    input   (N, C) or (C,), log-probabilities (the output of a LogSoftMax)
-    target  (N,) int32 or int64, classes 0 .. C-1; an int for an input (C,)
+    input   (N, *w.shape) or w.shape
+    target  the same as input, of the same dtype
 
-    Raises IndexError for a class that is not there.  Source: Torch7's
-    nn.ClassNLLCriterion, with classes counted from 0.
+    The weight multiplies the target, as in Torch7, and not the error: the input that
+    has no loss is w t.  Source: Torch7's nn.WeightedMSECriterion.
 
-    >>> ClassNLLCriterion().forward(np.array([[-1.0, -2.0]]), np.array([1]))
-    2.0
+    >>> WeightedMSECriterion(np.array([1.0, 2.0])).forward(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    0.5
     """
 
-    stateNames = ("weights",)
-    bufferNames = ("_out",)
+    weightedValue = kernels.elementwise_sum(formulas.weighted_squared_error)
+    weightedDerivative = kernels.elementwise(formulas.weighted_squared_error_grad)
 
-    def __init__(self, weights=None, sizeAverage=True, ignoreIndex=-100):
-        super().__init__()
-        check.boolean(sizeAverage=sizeAverage)
-        if not check.is_int(ignoreIndex):
-            raise ValueError(f"ignoreIndex must be an int, got {ignoreIndex!r}")
-        self.weights = _class_weights(weights)
-        if self.weights is not None:
-            self._type = f"cpu.{self.weights.dtype.name}"
-        self.sizeAverage = sizeAverage
-        self.ignoreIndex = ignoreIndex
-        self._out = None
-
-    def updateOutput(self, input, target):
-        K, x, target = self._checked(input, target)
-        out = self.resize("_out", (2,), dtype=_FLOAT64)
-        K.class_nll_update_output(x, target, self.weights, out, self.ignoreIndex)
-        loss, total = float(out[0]), float(out[1])
-        self.output = loss / total if self.sizeAverage and total != 0 else loss
-        return self.output
-
-    def updateGradInput(self, input, target):
-        K, x, target = self._checked(input, target)
-        dx = self.resize("gradInput", input.shape, like=input)
-        K.class_nll_update_grad_input(
-            target, self.weights, dx.reshape(x.shape), self.ignoreIndex, self.sizeAverage)
-        return dx
-
-    def _checked(self, input, target):
-        check.floating("input", input)
-        x = tensor.dense(check.batched("input", input, "N", "C"))[0]
-        N, C = x.shape
-        if self.sizeAverage and N == 0:
-            raise ShapeError("an average over no rows has no value; use sizeAverage=False "
-                             f"or skip the empty batch (input has shape {input.shape})")
-        if self.weights is not None:
-            check.shape("input", x, "N", self.weights.size, hint="one weight for each class")
-        return kernels.of(x, self.weights), x, check.class_targets(target, N, C, self.ignoreIndex)
-
-    def describe(self):
-        known = [f"{self.weights.size} weights"] if self.weights is not None else []
-        known += ["sizeAverage=False"] if not self.sizeAverage else []
-        return ", ".join(known)
+    def __init__(self, w, sizeAverage=True):
+        if w is None:
+            raise ValueError("w must be a tensor of weights, got None; without weights, use MSECriterion")
+        super().__init__(sizeAverage, w)
 
 
-class CrossEntropyCriterion(Criterion):
-    """LogSoftMax and ClassNLLCriterion in one.
+class SpatialAutoCropMSECriterion(MSECriterion):
+    """Mean squared error between images and the centre, of their size, of larger targets.
 
     Parameters
     ----------
-    weights, sizeAverage
-        As of ClassNLLCriterion.
+    sizeAverage : bool
+        False takes the sum.
 
     Shapes
     ------
-    input   (N, C) or (C,), any numbers
-    target  (N,) int32 or int64, classes 0 .. C-1; an int for an input (C,)
+    input   (N, C, H, W) or (C, H, W)
+    target  (N, C, TH, TW) or (C, TH, TW) with TH >= H and TW >= W, of the same dtype;
+            of its rows, TH - H are left out, the odd one at the bottom; its columns
+            likewise
 
-    Source: Torch7's nn.CrossEntropyCriterion.
+    backward takes the same target as forward.  (Torch7's wants it cropped, which is
+    accepted too.)  Raises ShapeError for a target smaller than the input.  Source:
+    Torch7's nn.SpatialAutoCropMSECriterion.
     """
 
-    def __init__(self, weights=None, sizeAverage=True):
-        super().__init__()
-        self.lsm = LogSoftMax()
-        self.nll = ClassNLLCriterion(weights, sizeAverage)
-        self._type = self.nll._type
+    bufferNames = ("_expanded", "_cropped")
 
-    @property
-    def modules(self):
-        """The two parts."""
-        return self.lsm, self.nll
+    def __init__(self, sizeAverage=True):
+        super().__init__(sizeAverage)
+        self._cropped = None
 
-    def updateOutput(self, input, target):
-        self._check(input, target)
-        self.output = self.nll.forward(self.lsm.forward(input), target)
+    def takeArguments(self, input, target):
+        check.floating("input", input)
+        check.is_tensor("target", target)
+        shape, wide = input.shape, target.shape
+        if len(shape) not in (3, 4):
+            raise ShapeError(f"input must have shape (N, C, H, W) or (C, H, W), got {shape}")
+        if len(wide) != len(shape) or wide[:-2] != shape[:-2] or wide[-2] < shape[-2] or wide[-1] < shape[-1]:
+            raise ShapeError(f"target must have shape {check.show((*shape[:-2], 'TH', 'TW'))} with "
+                             f"TH >= {shape[-2]} and TW >= {shape[-1]}, got {wide}")
+        top, left = (wide[-2] - shape[-2]) // 2, (wide[-1] - shape[-1]) // 2
+        centre = target[..., top:top + shape[-2], left:left + shape[-1]]
+        check.same_shape("target", centre, "input", input)
+        if wide != shape:
+            cropped = self.resize("_cropped", shape, like=input)
+            tensor.copy(centre, cropped)
+            centre = cropped
+        return super().takeArguments(input, centre)
+
+
+class L1Cost(Criterion):
+    """The sum of ``|x|`` over all elements: a penalty, which takes no target.
+
+    Shapes
+    ------
+    input   any
+    target  not looked at: None, or what other losses beside it take
+
+    The derivative at 0 is 0.  Source: Torch7's nn.L1Cost.
+
+    >>> L1Cost().forward(np.array([1.0, -3.0]))
+    4.0
+    """
+
+    value = kernels.elementwise_sum(formulas.l1_cost)
+    derivative = kernels.elementwise(formulas.l1_cost_grad)
+
+    def updateOutput(self, input, target=None):
+        check.floating("input", input)
+        self.output = self.value(self.usable("input", input))
         return self.output
 
-    def updateGradInput(self, input, target):
-        self._check(input, target)
-        if self.lsm.output is None or input is not self.lsm._given:
-            self.lsm.forward(input)
-        self.gradInput = self.lsm.backward(input, self.nll.backward(self.lsm.output, target))
-        return self.gradInput
-
-    def _check(self, input, target):
-        self.nll._checked(input, target)
-
-    def describe(self):
-        return self.nll.describe()
-
-
-_FLOAT64 = np.dtype(np.float64)
-
-
-def _class_weights(weights):
-    if weights is None:
-        return None
-    weights = np.array(weights, order="C")
-    if weights.ndim != 1 or weights.dtype.char not in "fd":
-        raise ValueError(f"weights must be a tensor of shape (n,), float32 or float64, "
-                         f"got {tensor.describe(weights)}")
-    return weights
+    def updateGradInput(self, input, target=None):
+        check.floating("input", input)
+        dx = self.resize("gradInput", input.shape, like=input)
+        self.derivative(self.usable("input", input), dx, 1.0)
+        return dx

@@ -152,7 +152,7 @@ class SpatialDropout(Module):
     def _apply(self, K, source, target):
         if self._noisy:
             rows = self.noise.size, source.size // max(1, self.noise.size)
-            K.scale_rows(source.reshape(rows), self.noise.reshape(-1), target.reshape(rows))
+            K.mask_rows(source.reshape(rows), self.noise.reshape(-1), target.reshape(rows))
         else:
             _scale(source, target, 1 - self.p)
 

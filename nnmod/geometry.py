@@ -1,15 +1,18 @@
 """Integers only: output sizes of windows, and batch-or-not."""
+import math
+
 from .errors import ShapeError
 
 
-def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
+def window_output(size, kernel, stride, pad, dilation=(1, 1, 1), ceil_mode=False):
     """How many windows fit, for each spatial dimension.
 
     ``out = floor((size + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1``, or
     the ceiling with *ceil_mode*; the last window then starts inside the input or
     its left padding (Torch7's rule), so none lies wholly in the right padding.
 
-    size, kernel, stride, pad, dilation : sequences of int, (height, width)
+    size, kernel, stride, pad, dilation : sequences of int, (height, width), one longer or shorter for
+        windows in three dimensions or one
 
     >>> window_output((28, 28), (5, 5), (1, 1), (0, 0))
     (24, 24)
@@ -25,10 +28,22 @@ def window_output(size, kernel, stride, pad, dilation=(1, 1), ceil_mode=False):
         if count < 1:
             raise ShapeError(
                 f"input of size {tuple(size)} padded by {tuple(pad)} is smaller than the window "
-                f"{tuple(kernel)}, dilation {tuple(dilation)} (height, width)"
+                f"{tuple(kernel)}, dilation {tuple(dilation)[:len(kernel)]} ({_AXES[len(kernel)]})"
             )
         out.append(count)
     return tuple(out)
+
+
+def around(shape, axis):
+    """*shape* as three sizes: what comes before dimension *axis*, that dimension, what comes after.
+
+    >>> around((2, 3, 4, 5), 2)
+    (6, 4, 5)
+    """
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
+_AXES = {1: "width", 2: "height, width", 3: "time, height, width"}
 
 
 def with_batch(tensor, ndim):
@@ -36,15 +51,26 @@ def with_batch(tensor, ndim):
     return tensor if tensor.ndim == ndim else tensor[None]
 
 
-def rows(shape, dim):
-    """(N, C, S): how many elements lie before, along and behind dimension *dim*.
+def planes(tensor, sides):
+    """*tensor* as planes (P, D, H, W), a view: its last *sides* dimensions, and all others as one.
 
-    >>> rows((2, 3, 4, 5), 1)
-    (2, 3, 20)
+    >>> import numpy as np
+    >>> planes(np.zeros((2, 3, 5, 4)), 2).shape
+    (6, 1, 5, 4)
     """
-    N = S = 1
-    for n in shape[:dim]:
-        N *= n
-    for n in shape[dim + 1:]:
-        S *= n
-    return N, shape[dim], S
+    shape = tensor.shape
+    count = 1
+    for size in shape[:-sides]:
+        count *= size
+    return tensor.reshape((count, *(1,) * (3 - sides), *shape[-sides:]))
+
+
+def check_covered(size, kernel, stride, pad, dilation):
+    """Raise ShapeError where a window that starts in the padding steps over the whole input."""
+    for n, k, s, p, d in zip(size, kernel, stride, pad, dilation):
+        # The first element at or after 0 of a window that starts at o s - p is (o s - p) mod d.
+        if d > n and any((start - p) % d >= n for start in range(0, p, s)):
+            raise ShapeError(
+                f"input of size {tuple(size)} has a window that steps over it: an element in the padding, "
+                f"the next one behind the end; window {tuple(kernel)}, dilation {tuple(dilation)}, "
+                f"padding {tuple(pad)}")

@@ -144,7 +144,7 @@ class SpatialSubtractiveNormalization(_Neighbourhood):
         output = self.resize("output", input.shape, like=input)
         sums = self.resize("_sums", (N, H, W), like=input)
         mean = self.resize("_mean", (N, H, W), like=input)
-        K.sum_planes(x, sums.reshape(N, H * W), False)
+        K.sum_channels(x, sums.reshape(N, H * W), False)
         K.filter_planes(sums, self.kernel, self._border(K, input, H, W, 1 / self.nInputPlane), mean)
         K.subtract_planes(x, mean.reshape(N, H * W), output.reshape(x.shape))
         return output
@@ -154,7 +154,7 @@ class SpatialSubtractiveNormalization(_Neighbourhood):
         K, x, N, H, W = self._take(gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
         sums, mean = self._sums, self._mean  # free by now
-        K.sum_planes(x, sums.reshape(N, H * W), False)
+        K.sum_channels(x, sums.reshape(N, H * W), False)
         K.filter_planes_adjoint(sums, self.kernel, self._share, mean)
         K.subtract_planes(x, mean.reshape(N, H * W), gradInput.reshape(x.shape))
         return gradInput
@@ -196,7 +196,7 @@ class SpatialDivisiveNormalization(_Neighbourhood):
         output = self.resize("output", input.shape, like=input)
         sums, squares, deviation = (self.resize(name, (N, H, W), like=input)
                                     for name in ("_sums", "_squares", "_deviation"))
-        K.sum_planes(x, sums.reshape(N, H * W), True)
+        K.sum_channels(x, sums.reshape(N, H * W), True)
         K.filter_planes(sums, self.kernel, None, squares)
         # The root of the mean over the whole kernel, scaled up where a part of it lies outside.
         unit = math.sqrt(self.kernel.sum(dtype=np.float64) / self.nInputPlane)

@@ -4,7 +4,8 @@ import html
 
 import numpy as np
 
-from . import check, kernels, tensor
+from . import check, kernels, rows, tensor
+from .node import Node, has_nodes
 
 
 class Stateful:
@@ -22,6 +23,8 @@ class Stateful:
     bufferNames = ()
     #: Children; a container has a list of its own.
     modules = ()
+    #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
+    criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -51,12 +54,19 @@ class Stateful:
         setattr(self, name, buffer)
         return buffer
 
+    def _usable(self, name, value):
+        """*value* with every tensor dense; copies live in buffers of this object."""
+        if self._dense is None:
+            self._dense = {}
+        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
+        return usable
+
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
 
         The next forward gives the same result as before.
         """
-        for module in self.listModules():
+        for module in self._everything():
             for name in (*module._passBuffers, *module.bufferNames):
                 setattr(module, name, None)
         return self
@@ -68,6 +78,23 @@ class Stateful:
         found = [self]
         for child in self.modules:
             found += child.listModules()
+        return found
+
+    def _castModules(self):
+        """The modules and criterions that type() converts: all, unless a class leaves some out."""
+        found = [self]
+        for criterion in self.criterions:
+            found += criterion._castModules()
+        for child in self.modules:
+            found += child._castModules()
+        return found
+
+    def _everything(self):
+        """The tree, and the criterions that its modules hold."""
+        found = self.listModules()
+        for module in found:
+            for criterion in module.criterions:
+                found += criterion.listModules()
         return found
 
     def _tensorNames(self):
@@ -86,7 +113,7 @@ class Stateful:
             return self._type
         name = tensor.type_name(type)
         converted = {}
-        for module in self.listModules():
+        for module in self._castModules():
             for key in module._tensorNames():
                 old = getattr(module, key, None)
                 if old is not None:
@@ -183,6 +210,13 @@ class Module(Stateful):
     #: Whether accGradParameters reads what updateGradInput left; then that is not skipped.
     #: A class whose two verbs do not depend on each other says False.
     accReadsGradInput = True
+    #: For parameters with features of which a step sees few: {name: the dimension of the features}.
+    #: accGradParameters then notes what it touched, see :mod:`nnmod.rows`.
+    sparseAxes = {}
+    #: Whether accGradParameters can take a step itself: with ``_rate`` set it subtracts that times
+    #: the gradient from the parameters, and leaves the gradients alone.
+    updatesDirectly = False
+    _rate = None
     #: Whether the last forward changed state that keepState() remembered.
     _stateMoved = False
 
@@ -218,9 +252,14 @@ class Module(Stateful):
             input = self.takeInput(input)
         return self.updateOutput(input)
 
-    def __call__(self, input):
-        """The same as forward."""
-        return self.forward(input)
+    def __call__(self, *input):
+        """``module(input)`` is forward; of a node, or a list of nodes, it makes a node of a graph.
+
+        So does ``module()``, an input of the graph: see :class:`nnmod.gModule`.
+        """
+        if len(input) == 1 and not has_nodes(input[0]):
+            return self.forward(input[0])
+        return Node(self, *input)
 
     def backward(self, input, gradOutput, scale=1.0):
         """Gradient by the input, returned; *scale* times those by the parameters, added.
@@ -291,13 +330,6 @@ class Module(Stateful):
         check.same_shape("gradOutput", gradOutput, "output", output)
         self._gradOutput = self._usable("gradOutput", gradOutput)
 
-    def _usable(self, name, value):
-        """*value* with every tensor dense; copies live in buffers of this module."""
-        if self._dense is None:
-            self._dense = {}
-        usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
-        return usable
-
     # -- a forward that fails further on ----------------------------------------
 
     def keepState(self):
@@ -319,9 +351,12 @@ class Module(Stateful):
         """Undo what the last forward did to the running statistics of the tree."""
         for module in self.listModules():
             if module._stateMoved and module._keptState is not None:
-                for name, kept in module._keptState.items():
-                    tensor.copy(kept, getattr(module, name))
+                module._restoreState()
             module._stateMoved = False
+
+    def _restoreState(self):
+        for name, kept in self._keptState.items():
+            tensor.copy(kept, getattr(self, name))
 
     # -- parameters -----------------------------------------------------------
 
@@ -351,13 +386,25 @@ class Module(Stateful):
 
     def zeroGradParameters(self):
         """Set the gradients of all parameters to 0."""
+        sparse = self._sparseGradients()
         for grad in self.parameters()[1]:
-            tensor.fill(grad, 0)
+            if id(grad) in sparse:
+                rows.clear(grad, sparse[id(grad)])
+            else:
+                tensor.fill(grad, 0)
 
     def updateParameters(self, learningRate):
         """A step of gradient descent: ``p -= learningRate * g``, once for each pair."""
+        sparse = self._sparseGradients()
         for param, grad in zip(*self.parameters()):
+            if id(grad) in sparse and rows.step(grad, param, sparse[id(grad)], learningRate):
+                continue
             _add_scaled(grad, param, param, -learningRate)
+
+    def _sparseGradients(self):
+        """The gradients of the tree of which a step touches little: {id: dimension of the features}."""
+        return {id(getattr(module, gradient_name(name))): axis for module in self.listModules()
+                for name, axis in module.sparseAxes.items()}
 
     def accUpdateGradParameters(self, input, gradOutput, lr):
         """``p -= lr * dP`` for every parameter; the gradients are left as they were."""
@@ -369,17 +416,41 @@ class Module(Stateful):
         return self.gradInput
 
     def _updateDirectly(self, lr, accumulate):
-        params, grads = self.parameters()
+        direct = self._directModules()
+        alone = {id(grad) for module in direct for grad in module.parameters()[1]}
+        params, grads = [], []
+        for param, grad in zip(*self.parameters()):
+            if id(grad) not in alone:
+                params.append(param)
+                grads.append(grad)
         saved = [np.copy(grad) for grad in grads]
         try:
+            for module in direct:
+                module._rate = lr
             for grad in grads:
                 tensor.fill(grad, 0)
             accumulate()
             for param, grad in zip(params, grads):
                 _add_scaled(grad, param, param, -lr)
         finally:
+            for module in direct:
+                del module._rate
             for grad, before in zip(grads, saved):
                 tensor.copy(before, grad)
+
+    def _directModules(self):
+        """The modules of the tree that take their step themselves: no other one may have their parameters."""
+        modules = self.listModules()
+        if not any(module.updatesDirectly for module in modules):
+            return []
+        owners = {}
+        for module in modules:
+            for name in module.paramNames:
+                key = id(getattr(module, name, None))
+                owners[key] = owners.get(key, 0) + 1
+        return [module for module in modules if module.updatesDirectly
+                and all(owners[id(getattr(module, name))] == 1 for name in module.paramNames
+                        if getattr(module, name) is not None)]
 
     def reset(self, stdv=None):
         """Draw the parameters of the tree anew, in place; returns self.

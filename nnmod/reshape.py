@@ -1,7 +1,10 @@
-"""The same numbers in another shape: Identity, View, Reshape."""
+"""The same numbers in another shape: Identity, View, Reshape, Squeeze, Unsqueeze, Collapse.
+
+And what changes nothing but looks: Contiguous, PrintSize.
+"""
 import math
 
-from . import check
+from . import check, tensor
 from .errors import ShapeError
 from .module import Module
 
@@ -30,27 +33,21 @@ class Identity(Module):
         return self.gradInput
 
 
-class _Reshaping(Module):
-    """What View and Reshape share: the output is a view of the input."""
+class _Viewing(Module):
+    """The base of modules whose output is the input in another shape: a view of it."""
 
     paramNames = ()
     bufferNames = ("_viewed",)
     backwardNeeds = frozenset()
     sharesInput = True
 
-    def __init__(self, sizes, lowest):
+    def __init__(self):
         super().__init__()
-        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-            sizes = sizes[0]
-        for size in sizes:
-            if not check.is_int(size) or size < lowest or size == 0:
-                allowed = "ints > 0" + (" and at most one -1" if lowest < 0 else "")
-                raise ValueError(f"sizes must be {allowed}, got {tuple(sizes)}")
-        if not sizes or list(sizes).count(-1) > 1:
-            raise ValueError(f"sizes must name at least one size, and at most one -1, got {tuple(sizes)}")
-        self.sizes = tuple(int(size) for size in sizes)
-        self.numElements = math.prod(size for size in self.sizes if size > 0)
         self._viewed = None
+
+    def _outputShape(self, shape):
+        """The shape of the output for an input of *shape*."""
+        raise NotImplementedError(f"{type(self).__name__} must define _outputShape(shape)")
 
     def updateOutput(self, input):
         input = self.takeInput(input)
@@ -64,8 +61,25 @@ class _Reshaping(Module):
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        self.gradInput = gradOutput.reshape(input.shape)
+        self.gradInput = None if gradOutput is None else gradOutput.reshape(input.shape)
         return self.gradInput
+
+
+class _Reshaping(_Viewing):
+    """What View and Reshape share: sizes."""
+
+    def __init__(self, sizes, lowest):
+        super().__init__()
+        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+            sizes = sizes[0]
+        for size in sizes:
+            if not check.is_int(size) or size < lowest or size == 0:
+                allowed = "ints > 0" + (" and at most one -1" if lowest < 0 else "")
+                raise ValueError(f"sizes must be {allowed}, got {tuple(sizes)}")
+        if not sizes or list(sizes).count(-1) > 1:
+            raise ValueError(f"sizes must name at least one size, and at most one -1, got {tuple(sizes)}")
+        self.sizes = tuple(int(size) for size in sizes)
+        self.numElements = math.prod(size for size in self.sizes if size > 0)
 
     def _mismatch(self, shape):
         return ShapeError(
@@ -176,3 +190,190 @@ class Reshape(_Reshaping):
     def describe(self):
         known = "" if self.batchMode is None else f", batchMode={self.batchMode}"
         return super().describe() + known
+
+
+class Squeeze(_Viewing):
+    """Dimensions of size 1 left out; no number is copied.
+
+    Parameters
+    ----------
+    dim : int or None
+        The one to leave out if its size is 1, counted from 0; negative counts from the
+        end.  None leaves out all of them.
+    numInputDims : int or None
+        How many dimensions one example has: with a batch in front, *dim* moves on by
+        one and a batch of one stays.
+
+    Shapes
+    ------
+    input   any
+    output  the same sizes without those of 1; (1,) where nothing would be left
+
+    Raises ShapeError where there is no such dimension.  Source: Torch7's nn.Squeeze.
+
+    >>> import numpy as np
+    >>> Squeeze().forward(np.zeros((3, 1, 4, 1), np.float32)).shape
+    (3, 4)
+    """
+
+    def __init__(self, dim=None, numInputDims=None):
+        super().__init__()
+        if dim is not None:
+            check.integer(dim=dim)
+        if numInputDims is not None:
+            check.positive(numInputDims=numInputDims)
+        self.dim = dim
+        self.numInputDims = numInputDims
+
+    def _outputShape(self, shape):
+        if self.dim is not None:
+            axis = check.axis("dim", self.dim, len(shape), self.numInputDims)
+            kept = shape[:axis] + shape[axis + 1:] if shape[axis] == 1 else shape
+        else:
+            batch = 1 if self.numInputDims is not None and len(shape) == self.numInputDims + 1 else 0
+            kept = shape[:batch] + tuple(size for size in shape[batch:] if size != 1)
+        return kept or (1,)
+
+    def describe(self):
+        known = [] if self.dim is None else [str(self.dim)]
+        known += [] if self.numInputDims is None else [f"numInputDims={self.numInputDims}"]
+        return ", ".join(known)
+
+
+class Unsqueeze(_Viewing):
+    """A dimension of size 1 put in; no number is copied.
+
+    Parameters
+    ----------
+    pos : int
+        Where it stands in the output, counted from 0; negative counts from the end.
+    numInputDims : int or None
+        How many dimensions one example has: what comes before them is batch, and *pos*
+        is counted after it.
+
+    Shapes
+    ------
+    input   any
+    output  the same sizes and a 1 at *pos*
+
+    Raises ShapeError where there is no such place.  Source: Torch7's nn.Unsqueeze.
+
+    >>> import numpy as np
+    >>> Unsqueeze(1).forward(np.zeros((2, 3), np.float32)).shape
+    (2, 1, 3)
+    """
+
+    def __init__(self, pos, numInputDims=None):
+        super().__init__()
+        check.integer(pos=pos)
+        if numInputDims is not None:
+            check.positive(numInputDims=numInputDims)
+        self.pos = pos
+        self.numInputDims = numInputDims
+
+    def _outputShape(self, shape):
+        batch = 0 if self.numInputDims is None else len(shape) - self.numInputDims
+        if batch < 0:
+            raise ShapeError(f"input must have at least {self.numInputDims} dimensions (numInputDims), "
+                             f"got shape {shape}")
+        place = batch + check.dimension("pos", self.pos, len(shape) - batch + 1)
+        return (*shape[:place], 1, *shape[place:])
+
+    def describe(self):
+        return f"{self.pos}" + ("" if self.numInputDims is None else f", numInputDims={self.numInputDims}")
+
+
+class Collapse(_Viewing):
+    """All dimensions of an example as one; no number is copied.
+
+    Parameters
+    ----------
+    nInputDim : int
+        How many dimensions one example has.  Where the input has more, its first is the
+        batch and stays.
+
+    Shapes
+    ------
+    input   (N, ...) or (...)
+    output  (N, elements) or (elements,)
+
+    Source: Torch7's nn.Collapse.
+
+    >>> import numpy as np
+    >>> Collapse(2).forward(np.zeros((5, 2, 3), np.float32)).shape
+    (5, 6)
+    """
+
+    def __init__(self, nInputDim):
+        super().__init__()
+        check.positive(nInputDim=nInputDim)
+        self.nInputDim = nInputDim
+
+    def _outputShape(self, shape):
+        batch = shape[:1] if len(shape) > self.nInputDim else ()
+        return (*batch, math.prod(shape[len(batch):]))
+
+    def describe(self):
+        return f"{self.nInputDim}"
+
+
+class Contiguous(Module):
+    """``y = x``, copied if x does not lie in memory in one run, as kernels need it.
+
+    Shapes
+    ------
+    input   any tensor or table
+    output  the same
+
+    Source: Torch7's nn.Contiguous.
+    """
+
+    paramNames = ()
+    backwardNeeds = frozenset()
+    sharesInput = True
+
+    def updateOutput(self, input):
+        self.output = self.takeInput(input)
+        return self.output
+
+    def updateGradInput(self, input, gradOutput):
+        self.gradInput = self.takeGradOutput(input, gradOutput)[1]
+        return self.gradInput
+
+
+class PrintSize(Identity):
+    """``y = x``: prints the shapes of input and gradOutput as they pass.
+
+    Parameters
+    ----------
+    prefix : str
+        What stands before them.
+
+    Shapes
+    ------
+    input   any tensor or table
+    output  the same
+
+    Prints to ``sys.stdout``.  Source: Torch7's nn.PrintSize.
+
+    >>> import numpy as np
+    >>> y = PrintSize("fc").forward(np.zeros((2, 3), np.float32))
+    fc:input float32 (2, 3)
+    """
+
+    def __init__(self, prefix=""):
+        super().__init__()
+        if not isinstance(prefix, str):
+            raise ValueError(f"prefix must be a str, got {prefix!r}")
+        self.prefix = prefix
+
+    def updateOutput(self, input):
+        print(f"{self.prefix}:input {tensor.describe(input)}")
+        return super().updateOutput(input)
+
+    def updateGradInput(self, input, gradOutput):
+        print(f"{self.prefix}:gradOutput {tensor.describe(gradOutput)}")
+        return super().updateGradInput(input, gradOutput)
+
+    def describe(self):
+        return repr(self.prefix) if self.prefix else ""

@@ -169,7 +169,7 @@ class GatedLinearUnit(Module):
         dim = check.dimension("dim", self.dim, len(shape))
         if shape[dim] % 2:
             raise ShapeError(f"input must have an even size along dimension {dim}, got {shape}")
-        N, _, S = geometry.rows(shape, dim)
+        N, _, S = geometry.around(shape, dim)
         return N, shape[dim] // 2 * S, (*shape[:dim], shape[dim] // 2, *shape[dim + 1:])
 
     def describe(self):

@@ -138,7 +138,7 @@ def equal(value, other):
         return (nested.is_table(value) and nested.is_table(other) and len(value) == len(other)
                 and all(equal(a, b) for a, b in zip(value, other)))
     if not (is_tensor(value) and is_tensor(other)):
-        return value is other
+        return value is other or (isinstance(value, (int, float)) and value == other)
     return (value.shape == other.shape and value.dtype == other.dtype
             and np.array_equal(value, other, equal_nan=value.dtype.kind == "f"))
 

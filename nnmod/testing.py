@@ -9,15 +9,20 @@ the place.  Gradients are compared with central finite differences in float64.
 """
 import copy
 import pickle
-import tracemalloc
 
 import numpy as np
 
 from . import kernels, nested, random, tensor
 from .container import Sequential
 from .errors import ShapeError
+from .jacobian import Jacobian as Jacobian, SparseJacobian as SparseJacobian
 from .module import gradient_name
 from .reshape import Identity
+from .testing_tools import (
+    _allocates_nothing, _change, _compare, _copy, _declared_are, _double, _equal, _gradient_names,
+    _holds_no_buffers, _numeric, _passes_anything, _poison_buffers, _raises, _read_only, _runner, _same,
+    _snapshot, _StateKeeper, _strided, _tensors_of, _to,
+)
 
 
 def check_module(make, input):
@@ -95,51 +100,10 @@ def check_criterion_gradients(make, input, target, eps=1e-6, rtol=1e-6, atol=1e-
     criterion = _double(make())
     input = _copy(input)
     criterion.forward(input, target)
-    actual = criterion.backward(input, target).copy()
-    _compare(criterion, "gradInput", actual,
-             _numeric(input, lambda: criterion.forward(input, target), eps), rtol, atol)
-
-
-def _numeric(variable, loss, eps, keeper=None):
-    """The gradient of loss() by *variable*, by central differences."""
-    gradient = np.empty_like(variable)
-    for index in np.ndindex(variable.shape):
-        saved = variable[index]
-        values = []
-        for shifted in (saved + eps, saved - eps):
-            if keeper is not None:
-                keeper.restore()
-            variable[index] = shifted
-            values.append(loss())
-        variable[index] = saved
-        gradient[index] = (values[0] - values[1]) / (2 * eps)
-    return gradient
-
-
-def _compare(module, name, actual, expected, rtol, atol):
-    assert actual.shape == expected.shape, (
-        f"{module!r}: {name} has shape {actual.shape}, not {expected.shape}")
-    if not actual.size:
-        return
-    with np.errstate(invalid="ignore"):
-        error = np.abs(actual - expected) - rtol * np.abs(expected)
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
-    assert error[worst] <= atol, (
-        f"{module!r}: {name} is wrong, worst at {tuple(map(int, worst))}: "
-        f"backward {actual[worst]:.9g}, finite difference {expected[worst]:.9g}")
-
-
-class _StateKeeper:
-    """The running statistics of a tree, to go back to."""
-
-    def __init__(self, module):
-        self._saved = [(m, name, getattr(m, name).copy())
-                       for m in module.listModules() for name in m.stateNames
-                       if getattr(m, name, None) is not None]
-
-    def restore(self):
-        for module, name, value in self._saved:
-            getattr(module, name)[...] = value
+    actual = _copy(criterion.backward(input, target))
+    for index, (x, dx) in enumerate(zip(nested.leaves(input), nested.leaves(actual), strict=True)):
+        name = "gradInput" if tensor.is_tensor(input) else f"gradInput, tensor {index},"
+        _compare(criterion, name, dx, _numeric(x, lambda: criterion.forward(input, target), eps), rtol, atol)
 
 
 # -- promises of a pass ----------------------------------------------------------------
@@ -172,12 +136,7 @@ def check_buffers(make, input):
     """Buffers are reused and never read before they are written: full of NaN, same result."""
     module, run = _runner(make, input)
     expected = _copy(run())
-    owned = [m for m in module.listModules()]
-    for m in owned:
-        for name in ("output", "gradInput", *m.bufferNames):
-            for buffer in nested.leaves(getattr(m, name)):
-                if tensor.is_tensor(buffer) and buffer.dtype.kind == "f" and not _is_given(buffer, run.given):
-                    buffer.fill(np.nan)
+    _poison_buffers(module, run.given)
     _equal(module, "results from poisoned buffers", run(), expected)
 
 
@@ -215,26 +174,7 @@ def check_steady_state(make, input):
         module.forward(given)
         module.backward(given, gradOutput)
 
-    for _ in range(3):
-        step()
-    count = tensor.allocations
-    step()
-    assert tensor.allocations == count, (
-        f"{module!r} allocates {tensor.allocations - count} tensors in each step of a steady state")
-    if kernels.backend_name() == "reference":
-        return  # NumPy expressions make temporaries
-    domain = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
-    tracemalloc.start()
-    try:
-        step()
-        before = tracemalloc.take_snapshot().filter_traces([domain])
-        tracemalloc.reset_peak()
-        step()
-        after = tracemalloc.take_snapshot().filter_traces([domain])
-    finally:
-        tracemalloc.stop()
-    grown = sum(t.size for t in after.traces) - sum(t.size for t in before.traces)
-    assert grown <= 256, f"{module!r} leaves {grown} bytes of new arrays behind in each step"
+    _allocates_nothing(module, step)
 
 
 def check_new_shape(make, input):
@@ -255,17 +195,25 @@ def check_new_shape(make, input):
 
 
 def check_nan(make, input):
-    """An input of NaN gives an output of NaN, and NaN in gradOutput arrives in gradInput."""
+    """An input of NaN gives an output of NaN, and NaN in gradOutput arrives in gradInput.
+
+    What no input changes, such as a border of zeros, or no gradOutput, may stay a number.
+    """
     module, run = _runner(make, input)
-    poison = nested.map(lambda x: np.full_like(x, np.nan) if x.dtype.kind == "f" else x, input)
-    output = module.forward(poison)
-    for y in nested.leaves(output):
-        assert np.isnan(y).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
-    run.forward()
-    gradInput = module.backward(run.given, nested.map(lambda dy: np.full_like(dy, np.nan), run.gradOutput))
-    for dx in nested.leaves(gradInput):
-        exempt = dx is None or dx.dtype.kind != "f" or not dx.size
-        assert exempt or np.isnan(dx).any(), f"{module!r}: backward hides NaN"
+    poison = lambda x: np.full_like(x, np.nan)  # noqa: E731
+    outputs = [_copy(module.forward(_change(run.input, change))) for change in (poison, np.copy, lambda x: 1.7 - x)]
+    for y, plain, other in zip(*map(nested.leaves, outputs)):
+        seen = np.isnan(y)
+        # Zeros that a module fills in, as unpooling does around each maximum, stay what they are.
+        filled = (seen | (y == 0)).all() and seen.any() and np.count_nonzero(seen) >= np.count_nonzero(plain)
+        assert filled or (seen | (plain == other)).all(), f"{module!r} hides NaN: of an input of NaN it makes {y}"
+    results = []
+    for change in (poison, np.copy, np.negative):
+        run.forward()
+        results.append(_copy(module.backward(run.given, _change(run.savedGradOutput, change))))
+    for dx, plain, opposite in zip(*map(nested.leaves, results)):
+        assert dx is None or dx.dtype.kind != "f" or np.array_equal(plain, opposite) or np.isnan(dx).any(), (
+            f"{module!r}: backward hides NaN")
 
 
 def check_backends(make, input):
@@ -285,6 +233,17 @@ def check_backends(make, input):
                list(expected), tolerance)
 
 
+def check_first_layer(make, input):
+    """With needsGradInput False there is no gradInput, and the parameters' gradients stay the same."""
+    module, run = _runner(make, input)
+    _, expected = run(), _copy(module.parameters()[1])
+    module.zeroGradParameters()
+    module.needsGradInput = False
+    needed = any(m.accReadsGradInput and m.paramNames for m in module.listModules())
+    assert run()[1] is None or needed, f"{module!r}: a first layer must not make gradInput"
+    _equal(module, "gradients of a first layer", module.parameters()[1], expected)
+
+
 # -- promises of state --------------------------------------------------------------------
 
 def check_clear_state(make, input):
@@ -292,9 +251,7 @@ def check_clear_state(make, input):
     module, run = _runner(make, input)
     expected = _copy(run())
     assert module.clearState() is module, f"{module!r}: clearState must return self"
-    for m in module.listModules():
-        for name in ("output", "gradInput", *m.bufferNames):
-            assert getattr(m, name) is None, f"{m!r}: clearState left {name}"
+    _holds_no_buffers(module)
     _equal(module, "results after clearState", run(), expected)
 
 
@@ -302,6 +259,7 @@ def check_clone(make, input):
     """A clone computes the same and shares nothing, or exactly what was asked for."""
     module, run = _runner(make, input)
     expected = _copy(run())
+    run.keeper.restore()  # a pass may have moved running statistics
     twin = module.clone()
     for a, b in zip(sum(module.parameters(), []), sum(twin.parameters(), [])):
         assert not np.shares_memory(a, b), f"{module!r}: a clone shares a parameter"
@@ -361,6 +319,7 @@ def check_pickle(make, input):
     module, run = _runner(make, input)
     expected = _copy(run())
     try:
+        run.keeper.restore()
         text = pickle.dumps(module)
     except (pickle.PicklingError, AttributeError):
         return  # a class inside a function cannot be pickled, which is Python's to say
@@ -409,42 +368,48 @@ def check_errors(make, input):
 MODULE_CHECKS = (
     check_gradients_of, check_accumulation, check_buffers, check_arguments_untouched, check_strided,
     check_steady_state, check_new_shape, check_nan, check_backends, check_clear_state, check_clone,
-    check_flat_parameters, check_types, check_pickle, check_text, check_errors,
+    check_flat_parameters, check_types, check_pickle, check_text, check_errors, check_first_layer,
 )
 
 
 # -- criterions ------------------------------------------------------------------------------
 
 def check_criterion_buffers(make, input, target):
-    """gradInput is reused and never read before it is written; arguments stay as they are."""
+    """Buffers are reused and never read before they are written; arguments stay as they are."""
     criterion = _double(make())
-    input = _copy(input)
-    saved = _copy(input)
+    input, target = _copy(input), _copy(target)
+    saved = _copy([input, target])
     loss = criterion.forward(input, target)
     assert isinstance(loss, float) and criterion.output == loss, f"{criterion!r}: forward must return a float"
     gradInput = criterion.backward(input, target)
-    expected = gradInput.copy()
-    gradInput.fill(np.nan)
-    assert criterion.forward(input, target) == loss
+    expected = _copy(gradInput)
+    _poison_buffers(criterion, [input, target])
+    assert criterion.forward(input, target) == loss, f"{criterion!r}: another loss from poisoned buffers"
     assert criterion.backward(input, target) is gradInput, f"{criterion!r}: gradInput is not reused"
     _equal(criterion, "gradInput from a poisoned buffer", gradInput, expected)
-    _equal(criterion, "the input after a pass", input, saved)
+    _equal(criterion, "the arguments after a pass", *map(_tensors_of, ([input, target], saved)))
 
 
 def check_criterion_strided(make, input, target):
-    """A strided or read-only input gives the same loss and gradient."""
+    """Strided or read-only arguments give the same loss and gradient."""
     criterion = _double(make())
-    loss, expected = criterion.forward(input, target), criterion.backward(input, target).copy()
+    loss, expected = criterion.forward(input, target), _copy(criterion.backward(input, target))
     for arrange in (_strided, _read_only):
-        arranged = arrange(input)
-        assert abs(criterion.forward(arranged, target) - loss) <= 1e-12 * abs(loss), f"{criterion!r}"
-        _equal(criterion, "gradInput of a strided input", criterion.backward(arranged, target), expected)
+        given, wanted = arrange(input), nested.map(lambda t: arrange(t) if tensor.is_tensor(t) else t, target)
+        assert abs(criterion.forward(given, wanted) - loss) <= 1e-12 * abs(loss), f"{criterion!r}"
+        _equal(criterion, "gradInput of a strided input", criterion.backward(given, wanted), expected)
+
+
+def check_criterion_steady_state(make, input, target):
+    """After the first steps with one shape, a step allocates no tensor (see check_steady_state)."""
+    criterion = _double(make())
+    _allocates_nothing(criterion, lambda: (criterion.forward(input, target), criterion.backward(input, target)))
 
 
 def check_criterion_nan(make, input, target):
     """NaN in the input arrives in the loss."""
     criterion = _double(make())
-    loss = criterion.forward(np.full_like(input, np.nan), target)
+    loss = criterion.forward(nested.map(lambda x: np.full_like(x, np.nan), input), target)
     assert np.isnan(loss), f"{criterion!r} hides NaN: {loss}"
 
 
@@ -456,183 +421,52 @@ def check_criterion_backends(make, input, target):
 
     for convert, tolerance in (("double", 1e-10), ("float", 2e-5)):
         criterion = getattr(make(), convert)()
-        dtype = tensor.dtype_of(criterion.type())
-        x = input.astype(dtype)
-        t = target.astype(dtype) if tensor.is_tensor(target) and target.dtype.kind == "f" else target
-        results = [np.float64(criterion.forward(x, t)), criterion.backward(x, t).copy()]
+        cast = _to(tensor.dtype_of(criterion.type()))
+        x, t = nested.map(cast, input), nested.map(lambda v: cast(v) if tensor.is_tensor(v) else v, target)
+        results = [np.float64(criterion.forward(x, t)), _copy(criterion.backward(x, t))]
         with kernels.use_backend(reference):
-            expected = [np.float64(criterion.forward(x, t)), criterion.backward(x, t).copy()]
+            expected = [np.float64(criterion.forward(x, t)), _copy(criterion.backward(x, t))]
         _equal(criterion, f"{convert} results of the compiled and the reference kernels",
                results, expected, tolerance)
 
 
 def check_criterion_state(make, input, target):
-    """clearState, clone, pickle and repr work."""
+    """clearState, clone, types, pickle and repr work, in the children too."""
     criterion = _double(make())
     loss = criterion.forward(input, target)
-    assert criterion.clearState() is criterion and criterion.gradInput is None
+    gradient = _copy(criterion.backward(input, target))
+    assert criterion.clearState() is criterion, f"{criterion!r}: clearState must return self"
+    _holds_no_buffers(criterion)
     for twin in (criterion.clone(), pickle.loads(pickle.dumps(criterion))):
-        assert twin.forward(input, target) == loss
+        assert twin.forward(input, target) == loss, f"{criterion!r}: a copy has another loss"
+        _equal(criterion, "gradInput of a copy", twin.backward(input, target), gradient)
+    for m in criterion.float().double()._castModules():
+        assert m.type() == "cpu.float64", f"{m!r} is {m.type()} after double()"
+        _declared_are(m, np.float64)
     assert type(criterion).__name__ in repr(criterion)
+    assert type(criterion).__name__ in criterion._repr_html_()
 
 
 def check_criterion_errors(make, input, target):
     """Wrong shapes and dtypes raise the right exception."""
     criterion = _double(make())
-    for wrong in (np.zeros((2, 3, 4, 5, 6)), input.astype(np.float16), [1.0]):
-        _raises(criterion, (ShapeError, TypeError), lambda: criterion.forward(wrong, target),
-                f"an input {tensor.describe(wrong)}")
+    kinds = (ShapeError, TypeError, IndexError)
+    wrong = np.zeros((2, 3, 4, 5, 6))
+    # With no target to compare with, or one number for all, any shape may be right.
+    free = target is None or not isinstance(target, (list, np.ndarray))
+    _raises(criterion, kinds, lambda: criterion.forward(wrong, target), f"an input {tensor.describe(wrong)}",
+            allow_pass=free)
+    for given in (nested.map(_to(np.float16), input), [1.0], "text"):
+        _raises(criterion, kinds, lambda: criterion.forward(given, target),
+                f"an input {tensor.describe(given)}")
+    if target is not None:
+        for given in (wrong, wrong.astype(np.int64), "text", None):
+            _raises(criterion, kinds, lambda: criterion.forward(input, given),
+                    f"a target {tensor.describe(given)}")
 
 
 #: Every check that check_criterion runs.
 CRITERION_CHECKS = (
-    check_criterion_gradients, check_criterion_buffers, check_criterion_strided, check_criterion_nan,
-    check_criterion_backends, check_criterion_state, check_criterion_errors,
+    check_criterion_gradients, check_criterion_buffers, check_criterion_strided, check_criterion_steady_state,
+    check_criterion_nan, check_criterion_backends, check_criterion_state, check_criterion_errors,
 )
-
-
-# -- tools -----------------------------------------------------------------------------------
-
-class _Run:
-    """One module with an input and a random gradOutput: a pass that can be repeated."""
-
-    def __init__(self, module, input, like=None):
-        self.module = module
-        self.input = input
-        self.keeper = _StateKeeper(module)
-        self.random = like.random if like else random.get_state()
-        self.given = None
-        output = self.forward()
-        # A seed of its own: were gradOutput equal to the input, a normalisation layer's
-        # gradient would be exactly 0, and only rounding would be compared.
-        rng = np.random.default_rng(20240607)
-        self.gradOutput = nested.map(
-            lambda y: rng.standard_normal(y.shape).astype(y.dtype), output)
-        self.savedGradOutput = _copy(self.gradOutput)
-        self.keeper.restore()
-
-    def forward(self, arrange=None):
-        """forward of a copy of the input, from the same statistics and random state."""
-        self.keeper.restore()
-        random.set_state(self.random)
-        self.given = arrange(_copy(self.input)) if arrange else _copy(self.input)
-        return self.module.forward(self.given)
-
-    def __call__(self, scale=1.0, arrange=None):
-        """forward and backward: ``[output, gradInput]``."""
-        output = self.forward(arrange)
-        gradOutput = _copy(self.savedGradOutput)
-        if arrange:
-            gradOutput = arrange(gradOutput)
-        self.gradOutput = gradOutput
-        kept = _copy(output)  # an in-place module may overwrite it in backward
-        return [kept, self.module.backward(self.given, gradOutput, scale)]
-
-
-def _runner(make, input, convert="double", like=None):
-    module = make()
-    if any(not m.sizesKnown for m in module.listModules()):
-        module.forward(nested.map(_to(np.float32), input))  # sizes that were left out
-        module.clearState()
-    module = getattr(module, convert)()
-    input = nested.map(_to(tensor.dtype_of(module.type())), input)
-    return module, _Run(module, input, like)
-
-
-def _double(module):
-    """A float64 copy of a module or criterion, its sizes known."""
-    return module.clone().double()
-
-
-def _copy(value):
-    return nested.map(lambda x: x.copy() if tensor.is_tensor(x) else x, value)
-
-
-def _to(dtype):
-    """A function that converts float tensors to *dtype* and copies the others."""
-    return lambda x: x.astype(dtype) if x.dtype.kind == "f" else x.copy()
-
-
-def _strided(value):
-    """The same numbers with a gap after each."""
-    def spread(x):
-        wide = np.zeros((*x.shape, 2), x.dtype)
-        wide[..., 0] = x
-        return wide[..., 0]
-    return nested.map(spread, value)
-
-
-def _read_only(value):
-    def freeze(x):
-        x = x.copy()
-        x.flags.writeable = False
-        return x
-    return nested.map(freeze, value)
-
-
-def _equal(module, what, actual, expected, tolerance=0.0):
-    actual, expected = list(nested.leaves(actual)), list(nested.leaves(expected))
-    assert len(actual) == len(expected), f"{module!r}: {what}: another number of tensors"
-    for a, b in zip(actual, expected):
-        if a is None or b is None:
-            assert a is b, f"{module!r}: {what}: {a} and {b}"
-            continue
-        assert a.shape == b.shape, f"{module!r}: {what} has shape {a.shape}, not {b.shape}"
-        size = np.max(np.abs(b), initial=0)
-        same = np.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True)
-        assert same, (
-            f"{module!r}: {what} differ by up to "
-            f"{np.nanmax(np.abs(np.asarray(a) - b)):.3g} (NaN: {int(np.isnan(a).sum())})")
-
-
-def _is_given(buffer, given):
-    """Whether *buffer* is, or is a view of, what the caller gave."""
-    return any(np.may_share_memory(buffer, x) for x in nested.leaves(given))
-
-
-def _gradient_names(module):
-    names, seen = [], set()
-    for path, m in module.namedModules():
-        for name in m.paramNames:
-            param = getattr(m, name, None)
-            if param is not None:
-                grad = getattr(m, gradient_name(name))
-                if (id(param), id(grad)) not in seen:
-                    seen.add((id(param), id(grad)))
-                    prefix = "" if m is module else f"{path}."
-                    names.append(prefix + gradient_name(name))
-    return names
-
-
-def _declared_are(module, dtype):
-    for m in module.listModules():
-        for name in m._tensorNames():
-            value = getattr(m, name, None)
-            assert value is None or value.dtype == dtype, (
-                f"{m!r}: {name} is {value.dtype.name} after converting to {np.dtype(dtype).name}")
-
-
-def _snapshot(module):
-    return [getattr(m, name).copy() for m in module.listModules() for name in m._tensorNames()
-            if getattr(m, name, None) is not None]
-
-
-def _same(before, after):
-    return len(before) == len(after) and all(map(np.array_equal, before, after))
-
-
-def _passes_anything(module):
-    """Whether a module takes any value, as Identity does and what is made of it."""
-    return all(isinstance(m, Identity) or m.modules for m in module.listModules()) or module.sharesInput
-
-
-def _raises(module, kinds, call, what, allow_pass=False):
-    try:
-        call()
-    except kinds as error:
-        assert str(error), f"{module!r}: the error for {what} has no text"
-        return error
-    except Exception as error:
-        raise AssertionError(f"{module!r}: {what} raised {type(error).__name__}: {error}") from error
-    assert allow_pass, f"{module!r}: {what} raised nothing"
-    return None

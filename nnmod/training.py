@@ -1,4 +1,4 @@
-"""What a training loop likes to have at hand: progress, ConfusionMatrix, Logger, StochasticGradient.
+"""What a training loop likes to have at hand: progress, Logger, StochasticGradient; and ConfusionMatrix.
 
 They help a loop that you write, and never own it (StochasticGradient is Torch's own
 small loop, for when that is all you need).  Drawing needs matplotlib, the progress bar
@@ -8,10 +8,8 @@ import os
 import sys
 import time
 
-import numpy as np
-
-from . import check, random, tensor
-from .errors import ShapeError
+from . import check, drawing, random, tensor
+from .confusion import ConfusionMatrix as ConfusionMatrix
 
 
 # -- progress -------------------------------------------------------------------
@@ -115,164 +113,6 @@ class Progress:
         self.close()
 
 
-# -- how good it is -----------------------------------------------------------------
-
-
-class ConfusionMatrix:
-    """Counts how often each class was taken for each: rows are targets, columns predictions.
-
-    Parameters
-    ----------
-    nClasses : int or list of str
-        How many classes there are, or their names.
-    classes : list of str
-        The names, where nClasses is a number.
-
-    Attributes
-    ----------
-    mat : (nClasses, nClasses) int64
-    totalValid : float
-        The share of right predictions.  It and the next four are set by
-        updateValids(), and by str().
-    valids, averageValid : (nClasses,) float32, float
-        For each class the share of its samples that were recognised; their mean.
-    unionvalids, averageUnionValid : (nClasses,) float32, float
-        The same, of the samples that are or were taken for the class (the PASCAL VOC
-        measure).  A class without samples has NaN and does not count in the means.
-
-    Classes count from 0; a negative target stands for a missing one and is ignored.
-    Raises IndexError for a class that does not exist, before anything is counted.
-    Source: Torch7's optim.ConfusionMatrix.
-
-    >>> confusion = ConfusionMatrix(["cat", "dog"])
-    >>> confusion.batchAdd(np.array([0, 1, 1]), np.array([0, 1, 0]))
-    >>> confusion.updateValids()
-    >>> confusion.mat.tolist(), round(confusion.totalValid, 3)
-    ([[1, 1], [0, 1]], 0.667)
-    """
-
-    def __init__(self, nClasses, classes=None):
-        if isinstance(nClasses, (list, tuple)):
-            nClasses, classes = len(nClasses), nClasses
-        check.positive(nClasses=nClasses)
-        self.nClasses = int(nClasses)
-        self.classes = [str(name) for name in classes or ()]
-        if classes is not None and len(self.classes) != nClasses:
-            raise ValueError(f"classes must have {nClasses} names, got {len(self.classes)}")
-        self.mat = np.zeros((self.nClasses, self.nClasses), np.int64)
-        self.zero()
-
-    def zero(self):
-        """Forget all counts; returns self."""
-        self.mat.fill(0)
-        self.valids = np.zeros(self.nClasses, np.float32)
-        self.unionvalids = np.zeros(self.nClasses, np.float32)
-        self.totalValid = self.averageValid = self.averageUnionValid = 0.0
-        return self
-
-    def add(self, prediction, target):
-        """Count one sample.
-
-        prediction, target : a class, or a vector (nClasses,) whose maximum is at the class
-        """
-        prediction, target = (np.asarray(value)[None] for value in (prediction, target))
-        self.batchAdd(prediction, target)
-
-    def batchAdd(self, predictions, targets):
-        """Count a batch.
-
-        predictions, targets : classes, (N,) integers; or scores, (N, nClasses)
-        """
-        predictions = self._classes("predictions", predictions)
-        targets = self._classes("targets", targets)
-        if len(predictions) != len(targets):
-            raise ShapeError(f"predictions and targets must be of one number, got {len(predictions)} "
-                             f"and {len(targets)}")
-        there = targets >= 0
-        self._checkRange("predictions", predictions, there & (predictions < 0))
-        pairs = targets[there] * self.nClasses + predictions[there]
-        self.mat += np.bincount(pairs, minlength=self.mat.size).reshape(self.mat.shape)
-
-    def _classes(self, name, values):
-        check.is_tensor(name, values)
-        if values.ndim == 2 and values.shape[1] == self.nClasses:
-            return values.argmax(axis=1)
-        if values.ndim != 1:
-            raise ShapeError(f"{name} must have shape (N,) or (N, {self.nClasses}), got {values.shape}")
-        if values.dtype.kind not in "iu":
-            raise TypeError(f"{name} of shape (N,) must hold class numbers, integers, "
-                            f"got {values.dtype.name}")
-        self._checkRange(name, values, values >= self.nClasses)
-        return values.astype(np.int64, copy=False)
-
-    def _checkRange(self, name, values, wrong):
-        if wrong.any():
-            index = int(wrong.argmax())
-            raise IndexError(f"{name}[{index}] is {values[index]}, but classes are 0..{self.nClasses - 1} "
-                             "(nnmod counts from 0)")
-
-    def updateValids(self):
-        """Compute totalValid, valids, unionvalids and their means from the counts."""
-        right = self.mat.diagonal().astype(np.float64)
-        rows, columns = self.mat.sum(axis=1), self.mat.sum(axis=0)
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a class without samples
-            # In float32, as Torch keeps them, so that the text comes out the same.
-            self.valids = (right / rows).astype(np.float32)
-            self.unionvalids = (right / (rows + columns - right)).astype(np.float32)
-            self.totalValid = float(right.sum() / self.mat.sum())
-        known = rows > 0
-        self.averageValid = _mean(self.valids[known])
-        self.averageUnionValid = _mean(self.unionvalids[known])
-
-    def __str__(self):
-        """The matrix and the measures, as Torch prints them."""
-        self.updateValids()
-        width = max(8, len(str(self.mat.max())) + 1)
-        lines = ["ConfusionMatrix:"]
-        for t, row in enumerate(self.mat):
-            line = ("[[" if t == 0 else " [") + "".join(f"{count:{width}d}" for count in row)
-            line += "]]  " if t == self.nClasses - 1 else "]   "
-            line += f"{100 * self.valids[t]:.3f}% "
-            lines.append(line + (f"\t[class: {self.classes[t]}]" if self.classes else ""))
-        lines += [f" + average row correct: {100 * self.averageValid:.14g}% ",
-                  f" + average rowUcol correct (VOC measure): {100 * self.averageUnionValid:.14g}% ",
-                  f" + global correct: {100 * self.totalValid:.14g}%"]
-        return "\n".join(lines)
-
-    def __repr__(self):
-        return f"ConfusionMatrix({self.classes or self.nClasses})"
-
-    def plot(self, where):
-        """Draw the matrix, shaded by the share of each row, with its counts.
-
-        where : the path of a picture to write, or the matplotlib axes to draw on
-        """
-        self.updateValids()
-        names = self.classes or [str(index) for index in range(self.nClasses)]
-        rows = self.mat.sum(axis=1, keepdims=True)
-        shares = self.mat / np.maximum(rows, 1)
-
-        def draw(axes):
-            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-            axes.set_xticks(range(self.nClasses), names)
-            axes.set_yticks(range(self.nClasses), names)
-            axes.set_xlabel("prediction")
-            axes.set_ylabel("target")
-            axes.set_title(f"{100 * self.totalValid:.2f} % right")
-            for (t, p), count in np.ndenumerate(self.mat):
-                if count:
-                    axes.text(p, t, str(count), ha="center", va="center", fontsize=8,
-                              color="white" if shares[t, p] > 0.5 else "black")
-
-        side = 2 + 0.4 * min(self.nClasses, 40)
-        _draw(draw, where, (side + 0.5, side))
-
-
-def _mean(values):
-    """The mean, in float64, of float32 *values*; NaN where there are none."""
-    return float(values.sum(dtype=np.float64) / len(values)) if len(values) else float("nan")
-
-
 # -- what happened ------------------------------------------------------------------
 
 
@@ -282,99 +122,202 @@ class Logger:
     Parameters
     ----------
     path : path or None
-        The file: a line of names, then a line for each row, separated by tabs.  It
-        is written anew.  None keeps the rows in memory only.
+        The file, in the form of Torch7's optim.Logger: a line of names, then a line for
+        each row, a tab after every cell.  It is written anew, and its folder made.  None
+        keeps the rows in memory only.
+    timestamp : bool
+        Add the time to the name of the file, so that no run overwrites another's.
+    digits : int
+        Of each number in the file, behind the point.  (4 is Torch's.)  In memory no digit
+        is lost.
 
     Attributes
     ----------
     names : list of str
-    rows : list of lists of float
+    rows : list of lists of float or str
+    symbols : dict
+        The column of each name: a list.
 
     Source: Torch7's optim.Logger.
 
     >>> log = Logger()
-    >>> log.setNames(["loss", "accuracy"]).add([0.5, 0.9]).add([0.25, 0.95])
+    >>> log.setNames(["loss", "accuracy"]).add([0.5, 0.9]).add({"loss": 0.25, "accuracy": 0.95})
     Logger(loss, accuracy: 2 rows)
+    >>> log.symbols["loss"]
+    [0.5, 0.25]
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, timestamp=False, digits=4):
+        check.boolean(timestamp=timestamp)
+        check.not_negative(digits=digits)
         self.path = None if path is None else os.fspath(path)
+        if timestamp:
+            if path is None:
+                raise ValueError("timestamp=True adds to the name of a file: give a path too")
+            self.path += time.strftime("-%Y_%m_%d_%H-%M-%S")
+        self.digits = digits
         self.names = []
         self.rows = []
         self.styles = []
+        self.logscale = False
+
+    @classmethod
+    def load(cls, path, digits=4):
+        """The log in the file *path*, of nnmod or of Torch7's optim.Logger.
+
+        Rows that are added to it are appended to the file.  Cells that are no numbers
+        come back as text.  Raises ValueError for a file of another form.
+        """
+        log = cls(path, digits=digits)
+        with open(log.path, encoding="utf-8") as file:
+            lines = [_cells(line) for line in file.read().splitlines()]
+        if not lines or not lines[0]:
+            raise ValueError(f"{log.path} must start with a line of names, separated by tabs")
+        names, *rows = lines
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(names):
+                raise ValueError(f"{log.path}, line {number}: a row must have {len(names)} cells "
+                                 f"({', '.join(names)}), got {len(row)}")
+        log.names = names
+        log.rows = [[_number_or_text(cell) for cell in row] for row in rows]
+        return log
+
+    @property
+    def symbols(self):
+        """The column of each name: ``{name: [value, ...]}``."""
+        return {name: [row[index] for row in self.rows] for index, name in enumerate(self.names)}
 
     def setNames(self, names):
         """Name the columns, before the first row; returns self."""
         if self.rows:
             raise RuntimeError("setNames after add: name the columns before the first row")
-        names = [str(name) for name in names]
+        names = [_one_line(str(name)) for name in names]
         if not names:
             raise ValueError("names must be a list of at least one name, got none")
-        self.names = names
+        if "" in names:
+            raise ValueError(f"no name may be empty, got {names}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"names must differ from each other, got {names}")
         self._write("w", names)
+        self.names = names
         return self
 
     def add(self, row):
-        """Keep and write a row, a number for each name; returns self."""
+        """Keep and write a row; returns self.
+
+        row : a number (or a text) for each name, in order; or a dict by name, the first
+              of which names the columns
+        """
+        if isinstance(row, dict):
+            names = [str(name) for name in row]
+            if self.names and set(names) != set(self.names):
+                raise ValueError(f"a row must have {', '.join(self.names)}, got {', '.join(names)}")
+            values = dict(zip(names, row.values()))
+            row = [values[name] for name in self.names or names]
+        else:
+            names = []
+            if not self.names:
+                raise RuntimeError("add before setNames: name the columns first")
+        row = [_one_line(value) if isinstance(value, str) else float(value) for value in row]
         if not self.names:
-            raise RuntimeError("add before setNames: name the columns first")
-        row = [float(value) for value in row]
+            self.setNames(names)
         if len(row) != len(self.names):
             raise ValueError(f"a row must have {len(self.names)} numbers ({', '.join(self.names)}), "
                              f"got {len(row)}")
-        self._write("a", [f"{value:.8g}" for value in row])
+        self._write("a", [value if isinstance(value, str) else f"{value:{self.digits + 7}.{self.digits}e}"
+                          for value in row])
         self.rows.append(row)
         return self
 
     def style(self, styles):
-        """matplotlib's format for each curve, such as ``["-", "o--"]``; returns self."""
-        styles = [str(style) for style in styles]
+        """matplotlib's format for each curve, such as ``["-", "o--"]``; returns self.
+
+        styles : one for each name, in order, or a dict of some names; a list of formats
+                 in the place of one draws the curve several times
+        """
+        if isinstance(styles, dict):
+            unknown = [str(name) for name in styles if name not in self.names]
+            if unknown:
+                raise ValueError(f"styles are for {', '.join(self.names)}, got {', '.join(unknown)}")
+            before = self.styles or [None] * len(self.names)
+            styles = [styles.get(name, old) for name, old in zip(self.names, before)]
+        styles = [style if style is None or isinstance(style, (list, tuple)) else str(style)
+                  for style in styles]
         if len(styles) != len(self.names):
             raise ValueError(f"styles must be {len(self.names)}, one for each name, got {len(styles)}")
         self.styles = styles
         return self
 
-    def plot(self, where=None):
-        """Draw each column as a curve over the rows; NaN leaves a gap.
+    def setlogscale(self, state=True):
+        """Whether plot draws a logarithmic axis; returns self."""
+        check.boolean(state=state)
+        self.logscale = state
+        return self
+
+    def plot(self, where=None, names=None):
+        """Draw columns as curves over the rows; NaN and text leave gaps.
 
         where : the path of a picture to write, or the matplotlib axes to draw on;
                 None writes the log's own path with the suffix .png
+        names : the columns to draw; None draws all
         """
         if where is None:
             if self.path is None:
                 raise ValueError("this Logger has no path: say where the picture goes, plot(path)")
             where = os.path.splitext(self.path)[0] + ".png"
+        unknown = [str(name) for name in names or () if name not in self.names]
+        if unknown:
+            raise ValueError(f"names must be among {', '.join(self.names)}, got {', '.join(unknown)}")
+        styles = dict(zip(self.names, self.styles))
 
         def draw(axes):
-            styles = self.styles or ["-" if len(self.rows) > 1 else "o"] * len(self.names)
-            for name, style, column in zip(self.names, styles, zip(*self.rows)):
-                axes.plot(range(1, len(column) + 1), column, style, label=name)
+            for name, column in self.symbols.items():
+                if not column or (names is not None and name not in names):
+                    continue
+                usual = "-" if len(column) > 1 else "o"
+                formats = styles.get(name) or usual
+                for index, style in enumerate([formats] if isinstance(formats, str) else formats):
+                    axes.plot(range(1, len(column) + 1),
+                              [float("nan") if isinstance(value, str) else value for value in column],
+                              style, label=name if index == 0 else None)
+            if self.logscale:
+                axes.set_yscale("log")
             axes.set_xlabel("row")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
-            if self.rows:
+            if axes.lines:
                 axes.legend()
 
-        _draw(draw, where, (6, 4))
+        drawing.draw_on(where, draw, (6, 4))
 
-    def _write(self, mode, words):
+    def _write(self, mode, cells):
         if self.path is not None:
+            if mode == "w":
+                os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
             with open(self.path, mode, encoding="utf-8") as file:
-                file.write("\t".join(words) + "\n")
+                file.write("".join(f"{cell}\t" for cell in cells) + "\n")
 
     def __repr__(self):
         return f"Logger({', '.join(self.names)}: {len(self.rows)} rows)"
 
 
-def _draw(draw, where, size):
-    """*draw* on axes: *where* itself, or those of a new figure that is saved at that path."""
-    if hasattr(where, "get_figure"):
-        draw(where)
-        return
-    # A Figure of its own needs no display, and leaves pyplot's state alone.
-    figure = check.package("matplotlib.figure", "plot", "drawing").Figure(size, layout="constrained")
-    draw(figure.add_subplot())
-    figure.savefig(where, dpi=120)
+def _cells(line):
+    """The cells of a line, each with a tab after it (the last one's may be missing)."""
+    return [cell.strip() for cell in line.removesuffix("\t").split("\t")] if line.strip() else []
+
+
+def _one_line(text):
+    if any(c in text for c in "\t\n\r"):
+        raise ValueError("a log's names and texts stand in one cell, without tabs and newlines, "
+                         f"got {text!r}")
+    return text
+
+
+def _number_or_text(cell):
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 # -- Torch's own loop -----------------------------------------------------------------

@@ -68,6 +68,7 @@ def test_confusion_matrix_is_torchs():
     np.testing.assert_array_equal(confusion.unionvalids, np.float32(case["unionvalids"]))
     for name in ("totalValid", "averageValid", "averageUnionValid"):
         assert getattr(confusion, name) == pytest.approx(case[name], rel=1e-15)
+    np.testing.assert_allclose(confusion.farFrr()[:2], case["farFrr"], rtol=1e-14, atol=1e-15)
 
 
 def test_stochastic_gradient_is_torchs():

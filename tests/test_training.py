@@ -162,6 +162,57 @@ def test_confusion_constructor_refuses():
         ConfusionMatrix(3).batchAdd([0], np.array([0]))
 
 
+def test_confusion_takes_columns_of_classes():
+    confusion = ConfusionMatrix(3)
+    confusion.batchAdd(np.array([[0], [2]]), np.array([[0], [1]]))
+    assert confusion.mat.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_confusion_rates_of_each_class():
+    confusion = ConfusionMatrix(3)
+    confusion.mat[...] = [[6, 2, 0], [1, 3, 0], [0, 0, 0]]
+    classFrrs, classFars, frrs, fars = confusion.farFrr()
+    np.testing.assert_allclose(classFrrs, [0.25, 0.25, np.nan])
+    np.testing.assert_allclose(classFars, [0.25, 0.25, np.nan])
+    np.testing.assert_allclose([frrs, fars], [[0.25, 0.25]] * 2)
+    np.testing.assert_allclose(confusion.sensitivity(), [0.75, 0.75, np.nan])
+    np.testing.assert_allclose(confusion.specificity(), [0.75, 0.75, 1])
+    expected = np.corrcoef([1] * 8 + [0] * 4, [1] * 6 + [0] * 2 + [1] + [0] * 3)[0, 1]
+    np.testing.assert_allclose(confusion.matthewsCorrelation(), [expected, expected, 0])
+    only = ConfusionMatrix(2)
+    only.add(0, 0)
+    assert np.isnan(only.farFrr()[1]).all()
+
+
+def test_confusion_renders_an_image():
+    confusion = ConfusionMatrix(["cat", "dog", "cow"])
+    confusion.mat[...] = [[1, 1, 0], [0, 3, 0], [5, 5, 10]]
+    image = confusion.render(sortmode=None, block=30, legendwidth=100)
+    assert image.shape == (3, 90, 190) and image.dtype == np.float32
+    assert image.min() == 0 and image.max() == 1
+    corners = image[:, 4::30, 4:90:30]  # in the blocks, beside their texts
+    np.testing.assert_allclose(corners[0], [[0.5, 0.5, 0], [0, 1, 0], [0.25, 0.25, 0.5]], atol=0.01)
+    assert (corners[0] == corners[1]).all()
+    assert confusion.render(block=30, legendwidth=0).shape == (3, 90, 90)
+    best_first = confusion.render("score", 30, 0)[0, 4::30, 4::30].diagonal()
+    np.testing.assert_allclose(best_first, [1, 0.5, 0.5], atol=0.01)
+    most_first = confusion.render("occurrence", 30, 0)[0, 4::30, 4::30].diagonal()
+    np.testing.assert_allclose(most_first, [0.5, 1, 0.5], atol=0.01)
+    with pytest.raises(ValueError, match="sortmode must be 'score', 'occurrence' or None, got 'name'"):
+        confusion.render("name")
+    assert ConfusionMatrix(2).render(legendwidth=60).shape == (3, 50, 110)
+
+
+def test_confusion_draws_sorted():
+    from matplotlib.figure import Figure
+    confusion = ConfusionMatrix(["a", "b"])
+    confusion.mat[...] = [[1, 1], [0, 3]]
+    axes = Figure().add_subplot()
+    confusion.plot(axes, "score")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["b", "a"]
+    assert [text.get_text() for text in axes.texts] == ["3", "1", "1"]
+
+
 def test_confusion_draws_on_a_file_or_on_axes(tmp_path):
     from matplotlib.figure import Figure
     confusion = ConfusionMatrix(["a", "b"])
@@ -195,11 +246,75 @@ def test_logger_writes_as_it_goes(tmp_path):
     log = Logger(path)
     log.setNames(["loss", "accuracy"])
     log.add([0.5, np.float32(0.75)])
-    assert path.read_text() == "loss\taccuracy\n0.5\t0.75\n"
+    assert path.read_text() == "loss\taccuracy\t\n 5.0000e-01\t 7.5000e-01\t\n"  # as optim.Logger writes
     log.add((1e-12, float("nan")))
-    assert path.read_text().endswith("\n1e-12\tnan\n")
+    assert path.read_text().endswith("\n 1.0000e-12\t        nan\t\n")
     assert log.rows[0] == [0.5, 0.75] and len(log.rows) == 2
     np.testing.assert_allclose(np.loadtxt(path, skiprows=1), log.rows)
+
+
+TORCHS_LOG = ("% mean class accuracy (train set)\t% mean class accuracy (test set)\tnote\t\n"
+              " 9.4583e+01\t 9.5200e+01\tbest\t\n 1.0000e+02\t       -nan\t\t\n")
+
+
+def test_logger_reads_torchs_file_and_goes_on(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text(TORCHS_LOG)
+    log = Logger.load(path)
+    assert log.names == ["% mean class accuracy (train set)", "% mean class accuracy (test set)", "note"]
+    assert log.rows[0] == [94.583, 95.2, "best"]
+    assert log.rows[1][0] == 100 and np.isnan(log.rows[1][1]) and log.rows[1][2] == ""
+    assert path.read_text() == TORCHS_LOG
+    log.add([1, 2, "later"])
+    assert path.read_text() == TORCHS_LOG + " 1.0000e+00\t 2.0000e+00\tlater\t\n"
+    assert Logger.load(path).rows[2] == log.rows[2]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "must start with a line of names, separated by tabs"),
+    ("a\tb\t\n1\t2\t\n1\t\n", r"line 3: a row must have 2 cells \(a, b\), got 1"),
+])
+def test_logger_refuses_a_file_of_another_form(tmp_path, text, message):
+    path = tmp_path / "x.log"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Logger.load(path)
+    with pytest.raises(FileNotFoundError):
+        Logger.load(tmp_path / "missing.log")
+
+
+def test_logger_takes_rows_by_name(tmp_path):
+    log = Logger(tmp_path / "new" / "folder" / "log.tsv", digits=1)
+    log.add({"loss": 0.5, "epoch": 1}).add({"epoch": 2, "loss": 0.25})
+    assert log.symbols == {"loss": [0.5, 0.25], "epoch": [1, 2]}
+    assert (tmp_path / "new" / "folder" / "log.tsv").read_text() == (
+        "loss\tepoch\t\n 5.0e-01\t 1.0e+00\t\n 2.5e-01\t 2.0e+00\t\n")
+    with pytest.raises(ValueError, match="a row must have loss, epoch, got loss"):
+        log.add({"loss": 1})
+
+
+def test_logger_adds_the_time_to_the_name(tmp_path):
+    log = Logger(tmp_path / "train.log", timestamp=True).setNames(["loss"])
+    (file,) = tmp_path.iterdir()
+    assert str(file) == log.path and file.name.startswith("train.log-20")
+    with pytest.raises(ValueError, match="give a path too"):
+        Logger(timestamp=True)
+
+
+def test_logger_draws_what_is_asked_for():
+    from matplotlib.figure import Figure
+    log = Logger().setNames(["loss", "accuracy", "note"])
+    log.add([1, 0.5, "x"]).add([0.5, "?", "y"])
+    axes = Figure().add_subplot()
+    log.style({"loss": ["-", "+"]}).setlogscale().plot(axes, names=["loss", "accuracy"])
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "None", "-"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["loss", "accuracy"]
+    assert np.isnan(axes.lines[2].get_ydata()[1])
+    assert axes.get_yscale() == "log"
+    with pytest.raises(ValueError, match="names must be among loss, accuracy, note, got other"):
+        log.plot(axes, names=["other"])
+    with pytest.raises(ValueError, match="styles are for loss, accuracy, note, got other"):
+        log.style({"other": "-"})
 
 
 def test_logger_draws(tmp_path):
@@ -229,6 +344,10 @@ def test_logger_refuses(tmp_path):
         log.add([1])
     with pytest.raises(ValueError, match="names must be a list of at least one name, got none"):
         log.setNames([])
+    with pytest.raises(ValueError, match="without tabs and newlines"):
+        log.setNames(["a\tb"])
+    with pytest.raises(ValueError, match="names must differ"):
+        log.setNames(["a", "a"])
     log.setNames(["loss", "accuracy"])
     with pytest.raises(ValueError, match=r"a row must have 2 numbers \(loss, accuracy\), got 1"):
         log.add([1])
@@ -310,3 +429,38 @@ def test_stochastic_gradient_refuses(change, dataset, error, text):
     with pytest.raises(error) as caught:
         trainer.train(line_dataset() if dataset is None else dataset)
     assert str(caught.value) == text
+
+
+def test_stochastic_gradient_goes_on_until_it_is_interrupted():
+    trainer = StochasticGradient(nnmod.Linear(1, 1), Squares(), maxIteration=0, verbose=False)
+    errors = []
+
+    def stop(_, iteration, error):
+        errors.append(error)
+        if iteration == 30:  # more than the default of 25
+            raise KeyboardInterrupt
+
+    trainer.hookIteration = stop
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(line_dataset())
+    assert len(errors) == 31
+
+
+def test_stochastic_gradient_takes_a_new_rate_from_a_hook():
+    trainer = StochasticGradient(nnmod.Linear(1, 1), Squares(), 0.1, maxIteration=3, verbose=False)
+    weights = []
+
+    def freeze(t, *_):
+        weights.append(t.module.weight.item())
+        t.learningRate = 0
+
+    trainer.hookIteration = freeze
+    trainer.train(line_dataset())
+    assert weights[0] == weights[1] == weights[2]
+
+
+def test_stochastic_gradient_trains_without_targets():
+    net = nnmod.Linear(1, 1)
+    errors = StochasticGradient(net, nnmod.L1Cost(), 0.05, verbose=False).train(
+        [(np.array([x], np.float32), None) for x in (1, 2, -1)])
+    assert errors[-1] < errors[0]

@@ -80,8 +80,9 @@ def elementwise(formula, outputs=1):
 def elementwise_sum(formula):
     """A kernel that sums a scalar *formula* over all elements, on every backend.
 
-    Returns ``kernel(*inputs) -> float``.  The sum is taken in float64 and does not
-    depend on the number of threads.
+    Returns ``kernel(*inputs, *numbers) -> float``; the formula takes an element of each
+    input, then the numbers.  The sum is taken in float64 and does not depend on the
+    number of threads.
 
     >>> from nnmod.kernels import formulas
     >>> elementwise_sum(formulas.squared_error)(np.array([1.0, 2.0]), np.zeros(2))
@@ -192,19 +193,27 @@ class _ElementwiseSum:
 
     def __init__(self, formula):
         self.formula = formula
-        self._compiled = {}
+        self._arguments = len(inspect.signature(formula).parameters)
+        self._compiled = {}  # (backend, number of tensors) -> kernel
 
-    def __call__(self, *tensors):
+    def __call__(self, *args):
+        if len(args) != self._arguments or not isinstance(args[0], np.ndarray):
+            raise TypeError(f"{self!r} takes {self._arguments} arguments, tensors and then numbers, "
+                            f"got {', '.join(map(_describe, args))}")
+        count = 1
+        while count < len(args) and isinstance(args[count], np.ndarray):
+            count += 1
+        tensors = args[:count]
         for tensor in tensors:
             if tensor.shape != tensors[0].shape:
                 raise ValueError(f"{self!r}: tensors must have one shape, got "
                                  f"{tensors[0].shape} and {tensor.shape}")
         backend = of(*tensors)
-        if backend not in self._compiled:
-            self._compiled[backend] = backend.elementwise_sum(self.formula, len(tensors))
-        kernel = self._compiled[backend]
+        kernel = self._compiled.get((backend, count))
+        if kernel is None:
+            kernel = self._compiled[backend, count] = backend.elementwise_sum(self.formula, count)
         out = np.empty(1)  # not kept: two Python threads may be here at once
-        kernel(*tensors, out)
+        kernel(*tensors, out, *args[count:])
         return float(out[0])
 
     def __repr__(self):

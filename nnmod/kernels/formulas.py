@@ -289,6 +289,14 @@ def add_sign_scaled(x, dy, factor):
 
 # -- tables and vectors -----------------------------------------------------------
 
+def itself(x):
+    return x
+
+
+def is_nan(x):
+    return select(x == x, constant(0, x), constant(1, x))
+
+
 def add(a, b):
     return a + b
 
@@ -301,9 +309,94 @@ def scale(x, factor):
     return factor * x
 
 
+def subtract(a, b):
+    return a - b
+
+
+def negative(x):
+    return -x
+
+
+def divide(a, b):
+    return a / b
+
+
+def divide_grad(a, b, dy):
+    """The gradients of a and of b."""
+    da = dy / b
+    return da, -(da / b) * a
+
+
+def larger_of_two(a, b):
+    """The larger one, and its number: 0 or 1.  Ties go to a; NaN is larger than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b > a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def smaller_of_two(a, b):
+    """The smaller one, and its number: 0 or 1.  Ties go to a; NaN is smaller than any number."""
+    zero, one = constant(0, a), constant(1, a)
+    takes_b = select(b < a, one, select(b == b, zero, select(a == a, one, zero)))
+    return select(takes_b > zero, b, a), takes_b
+
+
+def larger(best, where, x, number):
+    """best and where, or x and its number where x is larger."""
+    value, takes_x = larger_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def smaller(best, where, x, number):
+    """best and where, or x and its number where x is smaller."""
+    value, takes_x = smaller_of_two(best, x)
+    return value, select(takes_x > constant(0, x), number, where)
+
+
+def pick(where, dy, number):
+    """dy where *where* is *number*, else 0."""
+    return select(where == number, dy, constant(0, dy))
+
+
 def add_scaled(x, y, factor):
     """y + factor x"""
     return y + factor * x
+
+
+def over_distance(y, dy):
+    # Torch7's 1e-7 makes the gradient at a distance of 0 a 0.
+    return dy / (y + constant(1e-7, y))
+# -- pooling by a norm: y = (sum of x ** p) ** (1 / p) ------------------------------
+
+def lp_power(x, p):
+    return x ** p
+
+
+def lp_root(s, p):
+    return s ** (constant(1, s) / p)
+
+
+def lp_share(y, dy, p):
+    # A window of zeros has no slope: 0, not 0 times Inf.
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy * select(y == zero, constant(1, y), y) ** (constant(1, y) - p))
+
+
+def lp_slope(x, share, p):
+    return share * x ** (p - constant(1, x))
+
+
+def lp_square(x):
+    return x * x
+
+
+def lp_square_root(s):
+    return sqrt(s)
+
+
+def lp_share_of_square(y, dy):
+    zero = constant(0, y)
+    return select(y == zero, y * dy, dy / select(y == zero, constant(1, y), y))
 
 
 # -- losses: the value for one element, and its derivative -----------------------
@@ -357,6 +450,159 @@ def binary_cross_entropy_grad(x, t, norm):
 
 def weighted_binary_cross_entropy_grad(x, t, w, norm):
     return w * binary_cross_entropy_grad(x, t, norm)
+
+
+def weighted_squared_error(x, t, w):
+    d = x - w * t
+    return d * d
+
+
+def weighted_squared_error_grad(x, t, w, norm):
+    return constant(2, x) * norm * (x - w * t)
+
+
+def l1_cost(x):
+    return fabs(x)
+
+
+def l1_cost_grad(x, norm):
+    zero = constant(0, x)
+    return select(x > zero, norm, select(x < zero, -norm, x))  # 0 at 0
+
+
+def kl_divergence(x, t):
+    # 0 log 0 is 0, so where t is 0 only a NaN in x counts.
+    zero = constant(0, x)
+    nothing = select(x == x, zero, x)
+    return select(t > zero, t * (log(t) - x), select(t <= zero, nothing, t))
+
+
+def kl_divergence_grad(x, t, norm):
+    zero = constant(0, x)
+    return select(t > zero, -norm * t, select(t <= zero, zero, t))
+
+
+def margin_loss(x, t, margin):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z <= zero, zero, z)
+
+
+def margin_loss_grad(x, t, margin, norm):
+    z = margin - x * t
+    zero = constant(0, x)
+    return select(z > zero, -norm * t, select(z <= zero, zero, z))
+
+
+def log1p_exp(u):
+    """log(1 + exp u), as max(u, 0) + log(1 + exp(-|u|)), which never overflows."""
+    zero = constant(0, u)
+    return select(u <= zero, zero, u) + log1p_exp_minus(fabs(u))
+
+
+def log1p_exp_minus(u):
+    """log(1 + exp(-u)) for u >= 0."""
+    # With e = exp(-u), log(1 + e) = 2 artanh(s) with s = e / (2 + e) <= 1/3: the series keeps the loop free of
+    # branches, which a general logarithm after exp does not.
+    two = constant(2, u)
+    e = exp(-u)
+    s = e / (two + e)
+    z = s * s
+    p = z * constant(1 / 33, u) + constant(1 / 31, u)
+    p = p * z + constant(1 / 29, u)
+    p = p * z + constant(1 / 27, u)
+    p = p * z + constant(1 / 25, u)
+    p = p * z + constant(1 / 23, u)
+    p = p * z + constant(1 / 21, u)
+    p = p * z + constant(1 / 19, u)
+    p = p * z + constant(1 / 17, u)
+    p = p * z + constant(1 / 15, u)
+    p = p * z + constant(1 / 13, u)
+    p = p * z + constant(1 / 11, u)
+    p = p * z + constant(1 / 9, u)
+    p = p * z + constant(1 / 7, u)
+    p = p * z + constant(1 / 5, u)
+    p = p * z + constant(1 / 3, u)
+    return two * (s + s * (z * p))
+
+
+def soft_margin(x, t):
+    return log1p_exp(-x * t)
+
+
+def soft_margin_grad(x, t, norm):
+    return -norm * t / (constant(1, x) + exp(x * t))
+
+
+def binary_logits(x, t):
+    # t log(1 + exp(-x)) + (1 - t) log(1 + exp x): the logarithms differ by x.
+    zero, one = constant(0, x), constant(1, x)
+    return x * (select(x > zero, one, zero) - t) + log1p_exp_minus(fabs(x))
+
+
+def binary_logits_grad(x, t, norm):
+    one = constant(1, x)
+    return norm * (one / (one + exp(-x)) - t)
+
+
+def weighted_binary_logits(x, t, w):
+    return w * binary_logits(x, t)
+
+
+def weighted_binary_logits_grad(x, t, w, norm):
+    return w * binary_logits_grad(x, t, norm)
+
+
+def hinge_embedding(x, t, margin):
+    # A target other than 1 or -1 has no loss: NaN, which the criterion then explains.
+    zero, one = constant(0, x), constant(1, x)
+    z = margin - x
+    apart = select(z <= zero, zero, z)
+    return select(t == one, x, select(t == -one, apart, constant(np.nan, x)))
+
+
+def hinge_embedding_grad(x, t, margin, norm):
+    zero, one = constant(0, x), constant(1, x)
+    apart = select(x <= margin, -norm, select(x > margin, zero, x))
+    return select(t == one, select(x == x, norm, x), select(t == -one, apart, constant(np.nan, x)))
+
+
+def l1_difference_grad(x, y, factor):
+    """factor times the derivative of |x - y| by x and by y; 0 where they are equal."""
+    d = x - y
+    zero = constant(0, x)
+    dx = select(d > zero, factor, select(d < zero, -factor, d))
+    return dx, -dx
+
+
+def margin_ranking(x, y, t, margin):
+    # NaN for a target other than 1 or -1, as in hinge_embedding.
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    return select(t * t == constant(1, x), select(z <= zero, zero, z), constant(np.nan, x))
+
+
+def margin_ranking_grad(x, y, t, margin, norm):
+    # At the corner the pair still counts, as in Torch7.
+    z = margin - t * (x - y)
+    zero = constant(0, x)
+    dx = select(t * t == constant(1, x), select(z >= zero, -norm * t, select(z < zero, zero, z)),
+                constant(np.nan, x))
+    return dx, -dx
+
+
+def distance_ratio(x, y):
+    # -log(exp(-x) / (exp(-x) + exp(-y))) = log(1 + exp(x - y))
+    return log1p_exp(x - y)
+
+
+def distance_ratio_grad(x, y, norm):
+    dx = norm / (constant(1, x) + exp(y - x))
+    return dx, -dx
+
+
+def row_loss(loss):
+    return loss
 
 
 # -- optimizers: one step for one parameter x with gradient g ---------------------

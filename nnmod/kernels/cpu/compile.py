@@ -129,6 +129,8 @@ def _sources(file):
     """
     digest = hashlib.sha256()
     path = pathlib.Path(file) if file else None
+    if path == _KERNELS / "formulas.py":  # whose kernels elementwise.py builds, with functions.py
+        path = _CPU / "elementwise.py"
     every = sorted([_KERNELS / "formulas.py", *_CPU.glob("*.py")])
     for source in sorted(_imported(path, set())) if path in every else every:
         digest.update(source.read_bytes())

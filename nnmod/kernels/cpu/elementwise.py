@@ -16,7 +16,7 @@ def elementwise(formula, reads, writes=1):
 
 
 def elementwise_sum(formula, reads):
-    """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
+    """``kernel(*inputs, out, *numbers)``: out[0] <- the sum of the formula over all elements.
 
     out  (1,)  [out] float64.  The sum is taken in float64, in blocks of a fixed
     size, so that it does not depend on the number of threads.
@@ -119,23 +119,39 @@ _BLOCK = 4096
 
 
 class _Sum:
+    """One formula; a compiled loop that sums whole blocks, each by itself."""
+
     def __init__(self, formula, reads):
         self._reads = reads
-        tensors = ", ".join(f"t{k}" for k in range(reads))
-        call = ", ".join(f"t{k}[first + i]" for k in range(reads))
+        tensors = [f"t{k}" for k in range(reads)]
+        numbers = [f"n{k}" for k in range(len(inspect.signature(formula).parameters) - reads)]
+        call = ", ".join([f"{t}[first + i]" for t in tensors] + numbers)
         self._loop = _build(formula, "\n".join([
-            f"def loop({tensors}, out):",
-            "    total = 0.0",
-            "    for first in range(0, t0.size, block):",
+            f"def loop(start, stop, {', '.join([*tensors, 'parts', *numbers])}):",
+            *(f"    {n} = t0.dtype.type({n})" for n in numbers),
+            "    for b in range(start, stop):",
+            "        first = b * block",
             "        part = 0.0",
             "        for i in range(min(block, t0.size - first)):",
             f"            part += formula({call})",
-            "        total += part",
-            "    out[0] = total",
+            "        parts[b] = part",
         ]), f"sum{reads}")
 
     def __call__(self, *args):
-        self._loop(*[np.ascontiguousarray(tensor).ravel() for tensor in args[:-1]], args[-1])
+        reads = self._reads
+        out = args[reads]
+        tensors = [np.ascontiguousarray(tensor).ravel() for tensor in args[:reads]]
+        numbers = map(float, args[reads + 1:])
+        size = tensors[0].size
+        if size <= _BLOCK:
+            self._loop(0, 1, *tensors, out, *numbers)
+            return
+        parts = np.empty((size + _BLOCK - 1) // _BLOCK)
+        if size < 2 * threads.ELEMENTS_PER_THREAD:
+            self._loop(0, parts.size, *tensors, parts, *numbers)
+        else:
+            threads.run(self._loop, parts.size, threads.ELEMENTS_PER_THREAD // _BLOCK, *tensors, parts, *numbers)
+        out[0] = parts.sum()  # NumPy's order depends on the size alone
 
 
 def _build(formula, source, tag):

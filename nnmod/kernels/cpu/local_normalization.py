@@ -23,9 +23,9 @@ def cross_map_lrn_update_grad_input(x, y, dy, scale, dx, size, alpha, beta):
          2 * alpha * beta / size, float(beta))
 
 
-def sum_planes(x, y, square):
+def sum_channels(x, y, square):
     """y <- the sum of x, or of x**2, over the channels.  See the reference."""
-    _run(_sum_planes, x, 1, x, y, bool(square))
+    _run(_sum_channels, x, 1, x, y, bool(square))
 
 
 def kernel_share(kernel, share, unit):
@@ -130,7 +130,7 @@ def _lrn_update_grad_input(start, stop, x, y, dy, scale, dx, size, factor, beta)
 
 
 @jit
-def _sum_planes(start, stop, x, y, square):
+def _sum_channels(start, stop, x, y, square):
     zero = x.dtype.type(0)
     C, S = x.shape[1:]
     for n in range(start, stop):

@@ -1,69 +1,88 @@
-"""Spatial pooling on the CPU.  Meaning and shapes: kernels/reference/pooling.py.
+"""Pooling on the CPU.  Meaning and shapes: kernels/reference/pooling.py.
 
-Threads take planes, which are independent of each other.
+Threads take planes, which are independent of each other.  A kernel goes along a row of
+windows, not through one window after the other, so that vectors hold neighbouring
+windows; the few windows at the ends of a row that padding cuts go one by one.
 """
+import numpy as np
+
 from . import threads
 from .compile import inline, jit
+from .window_max import lanes, windows_max
+from .window_sum import window_add, window_sum
 
 
-def max_pool2d_update_output(x, y, argmax, kernel, stride, pad, dilation=(1, 1)):
+def max_pool_update_output(x, y, argmax, kernel, stride, pad, dilation):
     """y <- the maximum of x over each window, argmax <- where it was.  See the reference."""
     _run(_max_update_output, y, kernel, x, y, argmax, *kernel, *stride, *pad, *dilation)
 
 
-def max_pool2d_update_grad_input(dy, argmax, dx, kernel, stride, pad, dilation=(1, 1)):
+def max_pool_update_grad_input(dy, argmax, dx):
     """dx <- each dy, added to the element that won its window.  See the reference."""
-    _run(_max_update_grad_input, dx, (1, 1), dy, argmax, dx)
+    _run(_scatter, dx, (1, 1, 1), dy, argmax, dx)
 
 
-def avg_pool2d_update_output(x, y, kernel, stride, pad, count_include_pad=True, divide=True):
+def max_unpool_update_output(x, argmax, y):
+    """y <- each x at the place that it was pooled from, else 0.  See the reference."""
+    _run(_scatter, y, (1, 1, 1), x, argmax, y)
+
+
+def max_unpool_update_grad_input(dy, argmax, dx):
+    """dx <- dy at the place that each element was put to.  See the reference."""
+    _run(_gather, dx, (1, 1, 1), dy, argmax, dx)
+
+
+def avg_pool_update_output(x, y, kernel, stride, pad, count_include_pad, divide):
     """y <- the mean, or the sum, of x over each window.  See the reference."""
     _run(_avg_update_output, y, kernel, x, y, *kernel, *stride, *pad, count_include_pad, divide)
 
 
-def avg_pool2d_update_grad_input(dy, dx, kernel, stride, pad, count_include_pad=True, divide=True):
+def avg_pool_update_grad_input(dy, dx, kernel, stride, pad, count_include_pad, divide):
     """dx <- each dy, shared out over the elements of its window.  See the reference."""
     _run(_avg_update_grad_input, dy, kernel, dy, dx, *kernel, *stride, *pad, count_include_pad, divide)
 
 
 def _run(kernel, owned, window, *args):
     """Run *kernel* over planes; each element of *owned* takes as many steps as a window has elements."""
-    N, C, H, W = owned.shape
-    steps = H * W * window[0] * window[1]
-    threads.run(kernel, N * C, threads.grain(steps, threads.ELEMENTS_PER_THREAD), *args)
+    P, D, H, W = owned.shape
+    steps = D * H * W * window[0] * window[1] * window[2]
+    threads.run(kernel, P, threads.grain(steps, threads.ELEMENTS_PER_THREAD), *args)
 
+
+# -- the maximum ------------------------------------------------------------------------------
 
 @jit
-def _max_update_output(start, stop, x, y, argmax, kh, kw, sh, sw, ph, pw, dh, dw):
-    C, H, W = x.shape[1:]
-    OH, OW = y.shape[2:]
+def _max_update_output(start, stop, x, y, argmax, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw):
+    D, H, W = x.shape[1:]
+    OD, OH, OW = y.shape[1:]
+    xs, ys, places = x.reshape(x.size), y.reshape(y.size), argmax.reshape(y.size)
+    wide = min(lanes(x.dtype.type(0)), OW)
     for plane in range(start, stop):
-        n, c = plane // C, plane % C
-        source = x[n, c].reshape(H * W)
-        for oh in range(OH):
-            i0, i1 = _taps_inside(oh * sh - ph, kh, dh, H)
-            for ow in range(OW):
-                j0, j1 = _taps_inside(ow * sw - pw, kw, dw, W)
-                corner = (oh * sh - ph + i0 * dh) * W + ow * sw - pw + j0 * dw
-                best, where, poisoned = source[corner], corner, False
-                # One plain comparison compiles to code without jumps; NaN, which it
-                # misses, is only noted here.
-                for i in range(i1 - i0):
-                    place = corner + i * dh * W
-                    for _ in range(j1 - j0):
-                        value = source[place]
-                        where = place if value > best else where
-                        best = value if value > best else best
-                        poisoned |= value != value
-                        place += dw
-                if poisoned:
-                    for i in range(i1 - i0):
-                        for j in range(j1 - j0):
-                            place = corner + i * dh * W + j * dw
-                            if best == best and source[place] != source[place]:
-                                best, where = source[place], place
-                y[n, c, oh, ow] = best
-                argmax[n, c, oh, ow] = where
+        first = plane * D * H * W
+        for od in range(OD):
+            a0, a1 = _taps_inside(od * sd - pd, kd, dd, D)
+            for oh in range(OH):
+                i0, i1 = _taps_inside(oh * sh - ph, kh, dh, H)
+                row = ((od * sd - pd + a0 * dd) * H + oh * sh - ph + i0 * dh) * W
+                line = ((plane * OD + od) * OH + oh) * OW
+                if OW < 3:
+                    for ow in range(OW):
+                        j0, j1 = _taps_inside(ow * sw - pw, kw, dw, W)
+                        ys[line + ow], places[line + ow] = window_max(
+                            xs, first, row + ow * sw - pw + j0 * dw, a1 - a0, i1 - i0, j1 - j0,
+                            dd * H * W, dh * W, dw)
+                    continue
+                for block in range(0, OW, wide):
+                    ow = min(block, OW - wide)  # the last block overlaps the one before
+                    column = ow * sw - pw
+                    inside = (wide == lanes(x.dtype.type(0)) and column >= 0
+                              and column + (wide - 1) * sw + (kw - 1) * dw < W)
+                    if windows_max(xs, ys, places, first, row + column, line + ow, wide, a1 - a0, i1 - i0, kw,
+                                   dd * H * W, dh * W, dw, sw, column, W, inside):
+                        for t in range(wide):
+                            if places[line + ow + t] < 0:  # -inf wherever one looks: the first of them
+                                j, _ = _taps_inside(column + t * sw, kw, dw, W)
+                                places[line + ow + t] = row + column + t * sw + j * dw
 
 
 @inline
@@ -77,55 +96,126 @@ def _taps_inside(first, count, step, size):
     return start, stop
 
 
-@jit
-def _max_update_grad_input(start, stop, dy, argmax, dx):
-    C, H, W = dx.shape[1:]
-    for plane in range(start, stop):
-        n, c = plane // C, plane % C
-        target = dx[n, c].reshape(H * W)
-        source = dy[n, c].reshape(dy.shape[2] * dy.shape[3])
-        winner = argmax[n, c].reshape(source.size)
-        target[:] = 0
-        for t in range(source.size):
-            target[winner[t]] += source[t]
+@inline
+def window_max(xs, plane, corner, depth, height, width, deeper, lower, righter):
+    """The maximum of one window of all planes *xs*, and its place within its plane."""
+    best, where, poisoned = xs[np.uint64(plane + corner)], corner, False
+    # One plain comparison compiles to code without jumps; NaN, which it misses, is only
+    # noted here.
+    for a in range(depth):
+        for i in range(height):
+            place = corner + a * deeper + i * lower
+            for _ in range(width):
+                value = xs[np.uint64(plane + place)]
+                where = place if value > best else where
+                best = value if value > best else best
+                poisoned |= value != value
+                place += righter
+    if poisoned:
+        for a in range(depth):
+            for i in range(height):
+                for j in range(width):
+                    place = corner + a * deeper + i * lower + j * righter
+                    value = xs[np.uint64(plane + place)]
+                    if best == best and value != value:
+                        best, where = value, place
+    return best, where
 
 
 @jit
-def _avg_update_output(start, stop, x, y, kh, kw, sh, sw, ph, pw, count_include_pad, divide):
-    C, H, W = x.shape[1:]
-    OH, OW = y.shape[2:]
+def _scatter(start, stop, source, places, target):
+    size = places.shape[1] * places.shape[2] * places.shape[3]
     for plane in range(start, stop):
-        n, c = plane // C, plane % C
-        for oh in range(OH):
-            top, bottom, height = _span(oh, kh, sh, ph, H, count_include_pad)
-            for ow in range(OW):
-                left, right, width = _span(ow, kw, sw, pw, W, count_include_pad)
-                total = x.dtype.type(0)
-                for h in range(top, bottom):
-                    run = x[n, c, h, left:right]
-                    for w in range(run.size):
-                        total += run[w]
-                y[n, c, oh, ow] = total / x.dtype.type(height * width) if divide else total
+        to = target[plane].reshape(target.shape[1] * target.shape[2] * target.shape[3])
+        values, numbers = source[plane].reshape(size), places[plane].reshape(size)
+        to[:] = 0
+        for t in range(size):
+            to[np.uint32(numbers[t])] += values[t]
 
 
 @jit
-def _avg_update_grad_input(start, stop, dy, dx, kh, kw, sh, sw, ph, pw, count_include_pad, divide):
-    C, H, W = dx.shape[1:]
-    OH, OW = dy.shape[2:]
+def _gather(start, stop, source, places, target):
+    size = places.shape[1] * places.shape[2] * places.shape[3]
     for plane in range(start, stop):
-        n, c = plane // C, plane % C
-        dx[n, c] = 0
-        for oh in range(OH):
-            top, bottom, height = _span(oh, kh, sh, ph, H, count_include_pad)
-            for ow in range(OW):
-                left, right, width = _span(ow, kw, sw, pw, W, count_include_pad)
-                share = dy[n, c, oh, ow]
+        values = source[plane].reshape(source.shape[1] * source.shape[2] * source.shape[3])
+        to, numbers = target[plane].reshape(size), places[plane].reshape(size)
+        for t in range(size):
+            to[t] = values[np.uint32(numbers[t])]
+
+
+# -- the mean -------------------------------------------------------------------------------------
+
+@jit
+def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, count_include_pad, divide):
+    D, H, W = x.shape[1:]
+    OD, OH, OW = y.shape[1:]
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    left, right = _whole_windows(W, OW, kw, sw, pw)
+    for plane in range(start, stop):
+        for od in range(OD):
+            front, back, depth = _span(od, kd, sd, pd, D, count_include_pad)
+            for oh in range(OH):
+                top, bottom, height = _span(oh, kh, sh, ph, H, count_include_pad)
+                line = ((plane * OD + od) * OH + oh) * OW
+                for t in range(right - left):
+                    ys[np.uint64(line + left + t)] = 0
+                for d in range(front, back if right > left else front):
+                    for h in range(top, bottom):
+                        row = ((plane * D + d) * H + h) * W
+                        _row_sum(xs, row + left * sw - pw, ys, line + left, right - left, kw, sw)
                 if divide:
-                    share /= dy.dtype.type(height * width)
-                for h in range(top, bottom):
-                    run = dx[n, c, h, left:right]
-                    for w in range(run.size):
-                        run[w] += share
+                    size = x.dtype.type(depth * height * kw)
+                    for t in range(right - left):
+                        ys[np.uint64(line + left + t)] /= size
+                for ow in range(OW):
+                    if left <= ow < right:
+                        continue
+                    first, last, width = _span(ow, kw, sw, pw, W, count_include_pad)
+                    # Rows that are covered as a whole lie one after the other: they are one.
+                    rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
+                    total = window_sum(xs, ((plane * D + front) * H + top) * W + first,
+                                       back - front, rows, run, H * W, W)
+                    ys[line + ow] = total / x.dtype.type(depth * height * width) if divide else total
+
+
+@jit
+def _avg_update_grad_input(start, stop, dy, dx, kd, kh, kw, sd, sh, sw, pd, ph, pw, count_include_pad, divide):
+    D, H, W = dx.shape[1:]
+    OD, OH, OW = dy.shape[1:]
+    dxs, dys = dx.reshape(dx.size), dy.reshape(dy.size)
+    left, right = _whole_windows(W, OW, kw, sw, pw)
+    for plane in range(start, stop):
+        dx[plane] = 0
+        for od in range(OD):
+            front, back, depth = _span(od, kd, sd, pd, D, count_include_pad)
+            for oh in range(OH):
+                top, bottom, height = _span(oh, kh, sh, ph, H, count_include_pad)
+                line = ((plane * OD + od) * OH + oh) * OW
+                size = dy.dtype.type(depth * height * kw if divide else 1)
+                for d in range(front, back if right > left else front):
+                    for h in range(top, bottom):
+                        row = ((plane * D + d) * H + h) * W
+                        _row_add(dys, line + left, dxs, row + left * sw - pw, right - left, size, kw, sw)
+                for ow in range(OW):
+                    if left <= ow < right:
+                        continue
+                    first, last, width = _span(ow, kw, sw, pw, W, count_include_pad)
+                    share = dys[line + ow]
+                    if divide:
+                        share /= dy.dtype.type(depth * height * width)
+                    rows, run = (1, (bottom - top) * W) if last - first == W else (bottom - top, last - first)
+                    window_add(share, dxs, ((plane * D + front) * H + top) * W + first,
+                               back - front, rows, run, H * W, W)
+
+
+@inline
+def _whole_windows(W, OW, kw, sw, pw):
+    """Windows left .. right of a row have no column outside; none where going along the row does not pay."""
+    left = min((pw + sw - 1) // sw, OW)
+    right = max(min((W - kw + pw) // sw + 1, OW), left)
+    if right - left < 4 or 2 * (right - left) < kw:
+        return OW, OW
+    return left, right
 
 
 @inline
@@ -133,5 +223,51 @@ def _span(o, k, s, p, n, count_include_pad):
     """Along one side: the elements start .. stop that window o covers, and what it counts, at least 1."""
     begin = o * s - p
     end = min(begin + k, n + p)
-    start, stop = max(begin, 0), min(end, n)
+    start = max(begin, 0)
+    stop = max(min(end, n), start)  # a window may lie outside, and covers nothing then
     return start, stop, max(end - begin if count_include_pad else stop - start, 1)
+
+
+# Numbers of elements are unsigned below: a negative one would count from the end, and the
+# test for that keeps a loop from becoming vector code; so does a step that is not a constant.
+
+@inline
+def _row_sum(xs, x, ys, y, count, kw, sw):
+    """*count* sums from ys[y] on += one row of every window, the first of which starts at xs[x]."""
+    if kw == 2 and sw == 2:
+        for t in range(count):
+            ys[np.uint64(y + t)] += xs[np.uint64(x + 2 * t)] + xs[np.uint64(x + 2 * t + 1)]
+    elif kw == 3 and sw == 1:
+        for t in range(count):
+            ys[np.uint64(y + t)] += xs[np.uint64(x + t)] + xs[np.uint64(x + t + 1)] + xs[np.uint64(x + t + 2)]
+    elif kw == 3 and sw == 2:
+        for t in range(count):
+            ys[np.uint64(y + t)] += (xs[np.uint64(x + 2 * t)] + xs[np.uint64(x + 2 * t + 1)]
+                                     + xs[np.uint64(x + 2 * t + 2)])
+    else:
+        for j in range(x, x + kw):
+            if sw == 1:
+                for t in range(count):
+                    ys[np.uint64(y + t)] += xs[np.uint64(j + t)]
+            else:
+                for t in range(count):
+                    ys[np.uint64(y + t)] += xs[np.uint64(j + t * sw)]
+
+
+@inline
+def _row_add(dys, y, dxs, x, count, size, kw, sw):
+    """One row of every window, the first of which starts at dxs[x], += the window's dy / size."""
+    factor = type(size)(1) / size
+    if kw == 2 and sw == 2:
+        for t in range(count):
+            share = factor * dys[np.uint64(y + t)]
+            dxs[np.uint64(x + 2 * t)] += share
+            dxs[np.uint64(x + 2 * t + 1)] += share
+    else:
+        for j in range(x, x + kw):
+            if sw == 1:
+                for t in range(count):
+                    dxs[np.uint64(j + t)] += factor * dys[np.uint64(y + t)]
+            else:
+                for t in range(count):
+                    dxs[np.uint64(j + t * sw)] += factor * dys[np.uint64(y + t)]

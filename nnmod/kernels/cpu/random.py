@@ -72,10 +72,10 @@ def _fill(kernel, noise, key, first, *numbers):
                 np.uint64(key), np.uint64(first), *map(float, numbers))
 
 
-def scale_rows(x, factor, y):
+def mask_rows(x, factor, y):
     """y <- factor x, one factor for each row.  See the reference."""
     R, S = x.shape
-    threads.run(_scale_rows, R, threads.grain(S, threads.ELEMENTS_PER_THREAD), x, factor, y)
+    threads.run(_mask_rows, R, threads.grain(S, threads.ELEMENTS_PER_THREAD), x, factor, y)
 
 
 @jit
@@ -118,7 +118,7 @@ def _normal_noise(start, stop, noise, key, first, mean, stdv):
 
 
 @jit
-def _scale_rows(start, stop, x, factor, y):
+def _mask_rows(start, stop, x, factor, y):
     for row in range(start, stop):
         f, source, out = factor[row], x[row], y[row]
         for s in range(out.size):

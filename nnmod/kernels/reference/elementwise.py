@@ -31,14 +31,18 @@ def elementwise(formula, reads, writes=1):
 
 
 def elementwise_sum(formula, reads):
-    """``kernel(*inputs, out)``: out[0] <- the sum of the formula over all elements.
+    """``kernel(*inputs, out, *numbers)``: out[0] <- the sum of the formula over all elements.
 
     reads counts the inputs
     out  (1,)  [out] float64; the sum is taken in float64
     """
+    if formula.__module__ != formulas.__name__:
+        formula = _each_element(formula, reads, 1)
+
     def kernel(*args):
+        numbers = [args[0].dtype.type(number) for number in args[reads + 1:]]
         with np.errstate(all="ignore"):
-            args[-1][0] = np.sum(formula(*args[:reads]), dtype=np.float64)
+            args[reads][0] = np.sum(formula(*args[:reads], *numbers), dtype=np.float64)
 
     return kernel
 

@@ -33,7 +33,7 @@ def _window_sum(x, size):
     return sum(padded[:, i:i + C] for i in range(size))
 
 
-def sum_planes(x, y, square):
+def sum_channels(x, y, square):
     """y <- the sum of x, or of x**2 if *square*, over the channels.
 
     x  (N, C, S)

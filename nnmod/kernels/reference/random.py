@@ -63,7 +63,7 @@ def normal_noise(noise, key, first, mean, stdv):
     noise[...] = (mean + stdv * pairs.ravel()[:noise.size]).reshape(noise.shape)
 
 
-def scale_rows(x, factor, y):
+def mask_rows(x, factor, y):
     """y <- factor x, one factor for each row.
 
     x       (R, S)
