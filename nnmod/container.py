@@ -111,6 +111,29 @@ class Container(Module):
         """The children that take this container's input."""
         return self.modules
 
+    # -- sequences: passed on to the recurrent modules below ----------------------------
+
+    def forget(self):
+        """Let recurrent modules below start a new sequence; returns self."""
+        return self._tellChildren("forget")
+
+    def remember(self, remember="both"):
+        """Say when recurrent modules below go on where the last forward ended; returns self.
+
+        "both", "train", "eval" or "neither": see Sequencer and SeqLSTM.
+        """
+        return self._tellChildren("remember", remember)
+
+    def setLengths(self, lengths, padding="right"):
+        """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self."""
+        return self._tellChildren("setLengths", lengths, padding)
+
+    def _tellChildren(self, method, *args):
+        for child in self.modules:
+            if hasattr(child, method):
+                getattr(child, method)(*args)
+        return self
+
     # -- errors learn where they happened ------------------------------------------------
 
     def located(self, error, index, method, input, module=None):

@@ -3,8 +3,6 @@
 BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization,
 LayerNormalization, Normalize.
 """
-import math
-
 from . import check, geometry, init, kernels, random, tensor
 from .errors import ShapeError
 from .module import Module
@@ -218,7 +216,7 @@ class LayerNormalization(Module):
     nOutput : int
         Features of a row, F.
     bias : float or None
-        What every element of bias starts from; None draws it like weight.
+        What every element of bias starts from; None is 0.
     eps : float
         Added to the sum of squares (not to their mean).
     affine : bool
@@ -248,7 +246,7 @@ class LayerNormalization(Module):
         self.nOutput = nOutput
         self.eps = eps
         self.affine = bool(affine)
-        self.initialBias = bias
+        self.initialBias = 0 if bias is None else bias
         self.weight = self.bias = self.gradWeight = self.gradBias = None
         self._mean = self._factor = None
         if affine:
@@ -260,14 +258,10 @@ class LayerNormalization(Module):
             self.reset()
 
     def reset(self, stdv=None):
-        """Draw weight, and bias unless its start was given, from U(-r, r), r = 1 / sqrt(nOutput)."""
-        bound = 1 / math.sqrt(self.nOutput) if stdv is None else stdv * math.sqrt(3)
+        """Set weight to 1 and bias to its start; *stdv* has no say here."""
         if self.affine:
-            random.uniform(self.weight, -bound, bound)
-            if self.initialBias is None:
-                random.uniform(self.bias, -bound, bound)
-            else:
-                init.constant(self.bias, self.initialBias)
+            init.constant(self.weight, 1)
+            init.constant(self.bias, self.initialBias)
         return self
 
     def updateOutput(self, input):

@@ -83,6 +83,14 @@ def _net():
     return nnmod.Sequential(nnmod.Linear(5, 4), nnmod.Tanh(), nnmod.Linear(4, 3), nnmod.LogSoftMax())
 
 
+_PADDED = {"nan": "padding gives 0 whatever it holds, NaN too: see test_sequence.py"}
+_ENDS = {"nan": "the first output has read nothing before it, and the last nothing after: 0, whatever the input"}
+
+
+def _recurrence():
+    """A step of a Recurrence from 3 features to 4."""
+    return nnmod.Sequential(nnmod.ParallelTable(nnmod.Linear(3, 4), nnmod.Linear(4, 4)), nnmod.CAddTable(),
+                            nnmod.Tanh())
 # NaN for a feature's number is an error; gradInput has other places than the input, see test_sparse.py.
 _SPARSE = {"nan": "an index is never NaN"}
 _LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that are not the derivative, on purpose"}
@@ -822,6 +830,76 @@ CASES = [
     Case("residual", lambda: nnmod.Sequential(
         nnmod.ConcatTable(nnmod.Sequential(nnmod.Linear(5, 5), nnmod.Tanh()), nnmod.Identity()),
         nnmod.CAddTable(), nnmod.Linear(5, 2)), (4, 5), single=True),
+    # recurrent: steps, inside a Sequencer
+    Case("LSTM", lambda: nnmod.Sequencer(nnmod.LSTM(3, 4)), (5, 2, 3)),
+    Case("LSTM-no_peepholes", lambda: nnmod.Sequencer(nnmod.LSTM(3, 4, cell2gate=False)), (3, 2, 3)),
+    Case("LSTM-unbatched", lambda: nnmod.Sequencer(nnmod.LSTM(3, 2)), (4, 3)),
+    Case("FastLSTM", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4)), (5, 2, 3)),
+    Case("FastLSTM-table", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4)), [(2, 3), (2, 3), (2, 3)]),
+    Case("FastLSTM-maskzero", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4).maskZero()), (3, 2, 3)),
+    Case("GRU", lambda: nnmod.Sequencer(nnmod.GRU(3, 4)), (5, 2, 3)),
+    Case("GRU-unbatched", lambda: nnmod.Sequencer(nnmod.GRU(3, 2)), (4, 3)),
+    Case("Mufuru", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4)), (4, 2, 3)),
+    Case("Mufuru-ops", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4, ("keep", "replace", "diff"))), (3, 2, 3)),
+    # recurrence
+    Case("Recurrent", lambda: nnmod.Sequencer(nnmod.Recurrent(4, nnmod.Linear(3, 4), nnmod.Linear(4, 4))),
+         (4, 2, 3)),
+    Case("Recurrent-modules", lambda: nnmod.Sequencer(nnmod.Recurrent(
+        nnmod.Linear(4, 6), nnmod.Linear(3, 4), nnmod.Linear(6, 2), nnmod.Tanh(), 9, nnmod.JoinTable(0, 1))),
+         (4, 2, 3)),
+    Case("Recurrence", lambda: nnmod.Sequencer(nnmod.Recurrence(_recurrence(), 4, 1)), (4, 2, 3)),
+    Case("Recurrence-unbatched", lambda: nnmod.Sequencer(nnmod.Recurrence(_recurrence(), 4, 1)), (3, 3)),
+    Case("Recurrence-table", lambda: nnmod.Sequencer(nnmod.Recurrence(nnmod.Sequential(
+        nnmod.ParallelTable(nnmod.Linear(3, 4), nnmod.CAddTable()), nnmod.CAddTable(),
+        nnmod.ConcatTable(nnmod.Tanh(), nnmod.Linear(4, 4))), [4, 4], 1)), (3, 2, 3)),
+    Case("Recursor", lambda: nnmod.Sequencer(nnmod.Sequential(
+        nnmod.LSTM(3, 4), nnmod.Linear(4, 3), nnmod.Tanh(), nnmod.GRU(3, 2))), (4, 2, 3)),
+    Case("Recursor-inferred", lambda: nnmod.Sequencer(nnmod.Sequential(nnmod.Linear(None, 2), nnmod.Dropout(0.3))),
+         (3, 2, 3)),
+    Case("NormStabilizer", lambda: nnmod.Sequencer(nnmod.NormStabilizer(0)), (4, 2, 3)),
+    Case("CopyGrad", nnmod.CopyGrad, (3, 4), single=True),
+    Case("SAdd", lambda: nnmod.SAdd(0.5), (3, 4), single=True),
+    Case("SAdd-negate", lambda: nnmod.SAdd(-1, True), (3, 4), single=True),
+    # sequence
+    Case("SeqLSTM", lambda: nnmod.SeqLSTM(3, 4), (5, 2, 3)),
+    Case("SeqLSTM-batchfirst", lambda: nnmod.SeqLSTM(3, 4, batchfirst=True), (2, 5, 3), single=True),
+    Case("SeqLSTM-wide", lambda: nnmod.SeqLSTM(9, 11), (3, 7, 9)),
+    Case("SeqLSTM-lengths", lambda: nnmod.SeqLSTM(3, 4).setLengths([5, 2, 0]), (5, 3, 3), excused=_PADDED),
+    Case("SeqLSTM-lengths_left", lambda: nnmod.SeqLSTM(3, 4).setLengths([5, 2, 3], "left"), (5, 3, 3), excused=_PADDED),
+    Case("SeqLSTMP", lambda: nnmod.SeqLSTMP(3, 5, 2), (4, 2, 3)),
+    Case("SeqLSTMP-lengths", lambda: nnmod.SeqLSTMP(3, 5, 2, batchfirst=True).setLengths([1, 4]), (2, 4, 3), excused=_PADDED),
+    Case("SeqGRU", lambda: nnmod.SeqGRU(3, 4), (5, 2, 3)),
+    Case("SeqGRU-batchfirst", lambda: nnmod.SeqGRU(3, 4, batchfirst=True), (2, 5, 3), single=True),
+    Case("SeqGRU-lengths", lambda: nnmod.SeqGRU(3, 4).setLengths([5, 2, 0]), (5, 3, 3), excused=_PADDED),
+    Case("SeqGRU-lengths_left", lambda: nnmod.SeqGRU(3, 4, True).setLengths([5, 2, 3], "left"), (3, 5, 3), excused=_PADDED),
+    # sequencer
+    Case("Sequencer", lambda: nnmod.Sequencer(_net()), [(4, 5), (4, 5), (4, 5)]),
+    Case("Sequencer-lengths_differ", lambda: nnmod.Sequencer(nnmod.Linear(5, 2)), [(4, 5), (2, 5)]),
+    Case("Repeater", lambda: nnmod.Repeater(nnmod.LSTM(3, 4), 3), (2, 3)),
+    Case("Repeater-net", lambda: nnmod.Repeater(nnmod.Sequential(nnmod.Linear(3, 3), nnmod.GRU(3, 2)), 3), (2, 3)),
+    # bidirectional
+    Case("SeqReverseSequence", lambda: nnmod.SeqReverseSequence(0), (4, 2, 3)),
+    Case("SeqReverseSequence-last", lambda: nnmod.SeqReverseSequence(-1), (4, 3), single=True),
+    Case("SeqBRNN", lambda: nnmod.SeqBRNN(3, 4), (4, 2, 3)),
+    Case("SeqBRNN-join", lambda: nnmod.SeqBRNN(3, 4, True, nnmod.JoinTable(-1)), (2, 4, 3), single=True),
+    Case("SeqBRNN-gru_lengths", lambda: nnmod.SeqBRNN(
+        3, 4, forwardModule=nnmod.SeqGRU(3, 4), backwardModule=nnmod.SeqGRU(3, 4)).setLengths([4, 2]), (4, 2, 3), excused=_PADDED),
+    Case("BiSequencer", lambda: nnmod.BiSequencer(nnmod.LSTM(3, 2)), (4, 2, 3)),
+    Case("BiSequencer-merge", lambda: nnmod.BiSequencer(
+        nnmod.FastLSTM(3, 2), nnmod.GRU(3, 2), nnmod.CAddTable()), [(2, 3), (2, 3), (2, 3)]),
+    Case("BiSequencerLM", lambda: nnmod.BiSequencerLM(nnmod.GRU(3, 2)), (4, 2, 3), excused=_ENDS),
+    Case("BiSequencerLM-two", lambda: nnmod.BiSequencerLM(nnmod.Linear(3, 2), merge=1), [(2, 3), (2, 3)],
+         excused=_ENDS),
+    # mask
+    Case("MaskZero", lambda: nnmod.MaskZero(_net(), 1), (4, 5), single=True),
+    Case("MaskZero-table", lambda: nnmod.MaskZero(nnmod.ParallelTable(nnmod.Linear(3, 2), nnmod.Tanh()), 1),
+         [(4, 3), (4, 2)]),
+    Case("TrimZero", lambda: nnmod.TrimZero(_net(), 1), (4, 5), single=True),
+    Case("TrimZero-table", lambda: nnmod.TrimZero(nnmod.CAddTable(), 1), [(4, 3), (4, 3)]),
+    Case("LookupTableMaskZero", lambda: nnmod.LookupTableMaskZero(5, 3), None,
+         values=lambda rng: rng.integers(0, 6, (4, 2))),
+    Case("LookupTableMaskZero-int32", lambda: nnmod.LookupTableMaskZero(5, 3), None,
+         values=lambda rng: rng.integers(0, 6, 7).astype(np.int32)),
     # graph
     Case("gModule", _graph(_graph_sum), (4, 5), single=True),
     Case("gModule-node", _graph(lambda: [nnmod.Linear(5, 3)()] * 2), (4, 5), single=True),
@@ -896,6 +974,21 @@ CRITERION_CASES = [
     CriterionCase("CrossEntropy-weights", lambda: nnmod.CrossEntropyCriterion(
         np.arange(1, 5, dtype=np.float32)), (6, 4), _classes(6, 4)),
     CriterionCase("CrossEntropy-single", nnmod.CrossEntropyCriterion, (4,), lambda rng: 1),
+    CriterionCase("Sequencer", lambda: nnmod.SequencerCriterion(nnmod.MSECriterion()), (3, 4, 2), _like((3, 4, 2))),
+    CriterionCase("Sequencer-average", lambda: nnmod.SequencerCriterion(nnmod.ClassNLLCriterion(), True), (3, 4, 5),
+                  lambda rng: rng.integers(0, 5, (3, 4))),
+    CriterionCase("Sequencer-steps", lambda: nnmod.SequencerCriterion(nnmod.CrossEntropyCriterion()), (3, 4, 5),
+                  lambda rng: list(rng.integers(0, 5, (3, 4)))),
+    CriterionCase("Repeater", lambda: nnmod.RepeaterCriterion(nnmod.MSECriterion()), (3, 4, 2), _like((4, 2))),
+    CriterionCase("Repeater-average", lambda: nnmod.RepeaterCriterion(nnmod.ClassNLLCriterion(), True), (3, 4, 5),
+                  _classes(4, 5)),
+    CriterionCase("MaskZero", lambda: nnmod.MaskZeroCriterion(nnmod.MSECriterion(), 1), (4, 3), _like((4, 3))),
+    CriterionCase("MaskZero-classes", lambda: nnmod.MaskZeroCriterion(nnmod.ClassNLLCriterion(), 1), (4, 3),
+                  _classes(4, 3)),
+    CriterionCase("CTC", nnmod.CTCCriterion, (6, 2, 4), lambda rng: rng.integers(1, 4, (2, 3))),
+    CriterionCase("CTC-lengths", lambda: nnmod.CTCCriterion(2, sizeAverage=False), (6, 4, 4), lambda rng: [
+        np.array([[0, 1, 1], [3, 3, 9], [1, 0, 2], [9, 9, 9]]), np.array([6, 4, 2, 5]), np.array([3, 2, 2, 0])]),
+    CriterionCase("CTC-one", nnmod.CTCCriterion, (5, 4), lambda rng: np.array([1, 1, 3], np.int32)),
     CriterionCase("WeightedMSE", lambda: nnmod.WeightedMSECriterion(_weights3), (4, 3), _like((4, 3))),
     CriterionCase("WeightedMSE-single_sum", lambda: nnmod.WeightedMSECriterion(np.ones((2, 3)) / 3, False),
                   (2, 3), _like((2, 3))),

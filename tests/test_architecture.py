@@ -22,6 +22,7 @@ ROOMS = {
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
     "dynamic_pooling", "lp_pooling", "resampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
+    "bidirectional", "ctc", "mask", "recurrence", "recurrent", "sequence", "sequencer",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing", "maxout",
 }
 LAYERS = [
@@ -31,7 +32,7 @@ LAYERS = [
     {"check", "geometry", "random", "init", "rows", "drawing"},
     {"module"},
     {"elementwise"},
-    {"container", "windowed", "tables"},
+    {"container", "windowed", "tables", "steps"},
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
@@ -44,6 +45,13 @@ ALLOWED_BETWEEN_ROOMS = {
     ("embedding_criterion", "criterion"), ("composite_criterion", "criterion"),
     # CReLU is a Sequential of a negation, a join and a ReLU.
     ("activation", "pointwise"), ("activation", "reshape"), ("activation", "table"),
+    # A Recurrent starts with an Add, and merges and squashes by default as Torch's does.
+    ("recurrence", "arithmetic"), ("recurrence", "broadcast"), ("recurrence", "sigmoid"),
+    # A whole sequence becomes its step (toFastLSTM); any module becomes a step (Recursor).
+    ("sequence", "recurrent"), ("sequencer", "recurrence"),
+    ("bidirectional", "arithmetic"), ("bidirectional", "sequence"), ("bidirectional", "sequencer"),
+    ("bidirectional", "table"),
+    ("sequencer", "criterion"), ("mask", "criterion"), ("ctc", "criterion"), ("mask", "lookup"),
     # Maxout is a Sequential of a Linear, a View and a Max.
     ("maxout", "linear"), ("maxout", "reduction"), ("maxout", "reshape"),
 }
@@ -130,7 +138,7 @@ def public_classes():
             yield name, value
 
 
-BASES = {"Module", "Container", "Branching", "Criterion", "PointwiseCriterion", "Elementwise"}
+BASES = {"Module", "Container", "Branching", "Criterion", "PointwiseCriterion", "Elementwise", "AbstractRecurrent"}
 
 
 @pytest.mark.parametrize("name, cls", list(public_classes()), ids=lambda v: v if isinstance(v, str) else "")

@@ -309,6 +309,8 @@ def scale(x, factor):
     return factor * x
 
 
+def signed_add(x, addend, sign):
+    return sign * (x + addend)
 def subtract(a, b):
     return a - b
 

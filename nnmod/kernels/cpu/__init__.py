@@ -20,6 +20,8 @@ from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameter
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size
+from .ctc import ctc_update_grad_input as ctc_update_grad_input
+from .ctc import ctc_update_output as ctc_update_output
 from .distance import add_factored_rows as add_factored_rows
 from .distance import cosine_gradients as cosine_gradients
 from .distance import divide_outer as divide_outer
@@ -77,6 +79,8 @@ from .lookup import lookup_count as lookup_count
 from .lookup import lookup_renorm as lookup_renorm
 from .lookup import lookup_update_output as lookup_update_output
 from .lookup import note_rows as note_rows
+from .mask import zero_masked_rows as zero_masked_rows
+from .mask import zero_row_mask as zero_row_mask
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
@@ -112,6 +116,16 @@ from .random import dropout_mask as dropout_mask
 from .random import mask_rows as mask_rows
 from .random import normal_noise as normal_noise
 from .random import uniform_noise as uniform_noise
+from .recurrent import add_norm_gradient as add_norm_gradient
+from .recurrent import gru_acc_grad_parameters as gru_acc_grad_parameters
+from .recurrent import gru_update_grad_input as gru_update_grad_input
+from .recurrent import gru_update_output as gru_update_output
+from .recurrent import lstm_acc_grad_parameters as lstm_acc_grad_parameters
+from .recurrent import lstm_update_grad_input as lstm_update_grad_input
+from .recurrent import lstm_update_output as lstm_update_output
+from .recurrent import mufuru_update_grad_input as mufuru_update_grad_input
+from .recurrent import mufuru_update_output as mufuru_update_output
+from .recurrent import row_norms as row_norms
 from .reduction import expand_axis as expand_axis
 from .reduction import extreme_axis as extreme_axis
 from .reduction import extreme_axis_update_grad_input as extreme_axis_update_grad_input
