@@ -23,6 +23,8 @@ and elements; every other class a table.  A long has 8 bytes, or 4 in files writ
 Windows and on 32-bit machines; the byte order is the writer's.  The ASCII form has the
 same numbers as text.
 """
+import mmap
+import os
 import re
 
 import numpy as np
@@ -78,6 +80,9 @@ class Function:
 
     def __init__(self, kind, code):
         self.kind, self.code, self.upvalues = kind, code, None
+
+    def __repr__(self):
+        return f"Function({len(self.code)} bytes of Lua's, never run)"
 
 
 class Storage:
@@ -137,6 +142,16 @@ def read(buffer, copy=True):
         return _Parser(_Binary(buffer, order, 4, copy)).object()
     except T7Error as error:
         raise (error if error.position > first.position else first) from None
+
+
+def read_file(file, map=False):
+    """The first object in *file*, open for reading in binary; *map* leaves arrays in it."""
+    if not map:
+        return read(file.read())
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        raise T7Error("the file is empty", 0)
+    return read(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY), copy=False)
 
 
 def _is_ascii(buffer):
@@ -440,15 +455,19 @@ class _Parser:
         return tensor
 
 
-def view(tensor, dtype, position=None):
-    """The elements of *tensor* as an array, a view of its storage; checked against its bounds."""
+def view(tensor, dtype, position=None, data=None):
+    """The elements of *tensor* as an array, a view of its storage; checked against its bounds.
+
+    *data* stands for the elements of the storage, if given.
+    """
     shape, strides = tensor.shape, tensor.strides
     if not shape or 0 in shape:
         if any(n < 0 for n in shape):
             raise T7Error(f"a {tensor.name} has sizes {shape}", position)
         # Torch's tensor of no dimensions has no elements.
         return np.empty(shape or (0,), dtype)
-    data = None if tensor.storage is None else tensor.storage.data
+    if data is None and tensor.storage is not None:
+        data = tensor.storage.data
     count = 0 if data is None else data.size
     last = tensor.offset + sum((n - 1) * s for n, s in zip(shape, strides))
     lowest = tensor.offset + sum(min(0, (n - 1) * s) for n, s in zip(shape, strides))
@@ -462,7 +481,7 @@ def view(tensor, dtype, position=None):
         raise T7Error(f"a {tensor.name} of sizes {shape} repeats a storage of {count} elements too often", position)
     if data.dtype != dtype:
         raise T7Error(f"a {tensor.name} lies in a {tensor.storage.name}", position)
-    return np.lib.stride_tricks.as_strided(data[tensor.offset:], shape, [s * dtype.itemsize for s in strides])
+    return np.ndarray(shape, dtype, data, tensor.offset * dtype.itemsize, [s * dtype.itemsize for s in strides])
 
 
 # -- writing ------------------------------------------------------------------------
