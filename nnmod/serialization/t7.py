@@ -6,12 +6,15 @@ say which class of Torch is which here; t7_upgrades.py brings old files up to da
 """
 import os
 
-from . import t7_format, t7_graph, t7_modules, t7_special
+from .. import check
+from . import atomic, t7_format, t7_graph, t7_modules, t7_special
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python
+from .t7_writer import to_raw
 
-__all__ = ["Fields", "Function", "Key", "Opaque", "OpaqueCriterion", "Record", "T7Error", "load", "register"]
+__all__ = ["Fields", "Function", "Key", "Opaque", "OpaqueCriterion", "Record", "T7Error", "load", "register",
+           "save"]
 
 
 def load(path, mmap=False):
@@ -50,6 +53,42 @@ def load(path, mmap=False):
         return to_python(t7_format.read(path.read()))
     with open(os.fspath(path), "rb") as file:
         return to_python(t7_format.read_file(file, mmap))
+
+
+def save(path, obj, ascii=False, buffers=False):
+    """Write *obj* to a file that Torch7's ``torch.load`` reads.
+
+    Parameters
+    ----------
+    path : path or binary file object
+        A file is replaced in one step when all is on disk: a crash leaves the old one.
+    obj : numbers, strings, bytes, booleans, arrays, modules, criterions, lists, tuples and dicts of them
+        Lists and tuples become tables with the keys 1 .. n; an empty dict comes back as
+        an empty list.  Arrays that are views of each other share a storage; booleans in
+        an array become bytes.
+    ascii : bool
+        Write text.
+    buffers : bool
+        Write ``output`` and ``gradInput`` of modules too.
+
+    What counts from 0 here counts from 1 in the file; a network lies on the CPU there.
+    Raises TypeError for what Torch has nothing for, with its place (save_checkpoint
+    writes any module); the usual OSError where the file cannot be written.
+
+    Source: torch.save (Torch7).
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> save(file, {"layers": [64, 10], "rate": 0.5})
+    >>> load(io.BytesIO(file.getvalue()))
+    {'layers': [64, 10], 'rate': 0.5}
+    """
+    check.boolean(ascii=ascii, buffers=buffers)
+    raw = to_raw(obj, buffers)
+    if hasattr(path, "write"):
+        t7_format.Writer(path, ascii).object(raw)
+    else:
+        atomic.write(os.fspath(path), lambda file: t7_format.Writer(file, ascii).object(raw))
 
 
 def register(name, function):

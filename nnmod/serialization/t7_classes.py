@@ -74,7 +74,10 @@ class _Argument:
         return value
 
     def write(self, module, out):
-        if self.kind in ("has", "only", "array") or (self.axis is not None and self.field in out):
+        if self.kind == "only":
+            out["modules"] = list(module.modules)
+            return
+        if self.kind in ("has", "array") or (self.axis is not None and self.field in out):
             return
         value = getattr(module, self.attribute, None)
         if value is None:

@@ -26,6 +26,9 @@ class Graph:
     def write(self, module, out):
         """Put the fields of *module*, nodes and edges as raw objects, into *out*."""
         out["modules"] = list(module.modules)
+        for name, key in (("output", "outputs"), ("gradInput", "inputs")):
+            if nested.is_table(module._graph[key]):
+                out[name] = []
         _Writer(module).write(out)
 
 

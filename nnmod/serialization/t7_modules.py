@@ -101,7 +101,6 @@ _layouts(layout, Convert="inputShape@text outputShape@text")
 _layouts(
     linear, Linear="inputSize@weight.1? outputSize@weight.0 bias@has",
     LinearNoBias="inputSize@weight.1? outputSize@weight.0",
-    LinearWeightNorm="inputSize@v.1? outputSize@v.0 bias@has eps=1e-16",
     Bilinear="inputSize1@weight.1 inputSize2@weight.2 outputSize@weight.0 bias@has")
 _layouts(local_convolution, SpatialConvolutionLocal="nInputPlane? nOutputPlane iW iH kW kH dW=1 dH=1 padW=0 padH=0 "
          "bias@has")
@@ -139,8 +138,7 @@ _layouts(routing, SelectTable="index@dim", NarrowTable="offset@dim length=1", Fl
          ZipTableOneToMany="")
 _layouts(row_convolution, TemporalRowConvolution="inputFrameSize@weight.0 kW@weight.2 dW=1 featFirst=False bias@has",
          TemporalSubSampling="inputFrameSize@weight.0 kW dW=1 bias@has")
-_layouts(sigmoid, Sigmoid="", LogSigmoid="", SoftPlus="beta=1.0", SoftSign="", Tanh="", TanhShrink="",
-         GatedLinearUnit="dim@dim=-1")
+_layouts(sigmoid, Sigmoid="", LogSigmoid="", SoftPlus="beta=1.0", SoftSign="", Tanh="", TanhShrink="")
 _layouts(softmax, SoftMax="", SoftMin="", LogSoftMax="", SpatialSoftMax="", SpatialLogSoftMax="")
 _layouts(sparse, SparseLinear="inputSize@weight.1 outputSize@weight.0 doGradInput=False")
 _layouts(table, JoinTable="dimension@dim nInputDims@count=None", SplitTable="dimension@dim nInputDims@count=None",

@@ -270,7 +270,9 @@ class Fields:
         raw = self._raw.get("_type")
         found = element_type(raw.decode("latin-1")) if isinstance(raw, bytes) else None
         if found is None:
-            tensors = (element_type(value.name) for value in self._raw.values() if isinstance(value, Tensor))
+            values = list(self._raw.values())
+            values += [item for value in values if type(value) is Table for _, item in value.items]
+            tensors = (element_type(value.name) for value in values if isinstance(value, Tensor))
             found = next((kind for kind in tensors if kind[0].kind == "f"), None)
         return "cpu.float64" if found is not None and found[0] == np.float64 else "cpu.float32"
 

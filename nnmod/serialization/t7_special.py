@@ -16,7 +16,7 @@ from ..dropout import Dropout
 from ..dynamic_pooling import SpatialFractionalMaxPooling, VolumetricFractionalMaxPooling
 from ..indexing import Replicate
 from ..layout import Copy, Transpose
-from ..linear import Linear, PartialLinear
+from ..linear import Linear, LinearWeightNorm, PartialLinear
 from ..local_normalization import (
     SpatialContrastiveNormalization, SpatialDivisiveNormalization, SpatialSubtractiveNormalization)
 from ..lookup import LookupTable
@@ -32,6 +32,7 @@ from ..product import MM
 from ..reduction import Mean
 from ..resampling import SpatialUpSamplingBilinear, UpSampling
 from ..reshape import Identity, Reshape, View
+from ..sigmoid import GatedLinearUnit
 from ..sparse import IndexLinear
 from ..table import ConcatTable, MapTable, ParallelTable
 from .t7_classes import Layout, one_based, place, write_tensors
@@ -278,6 +279,8 @@ class _PartialLinear(Layout):
         table.nIndex, table.nOutput = module.weight.shape
         table.weight, table.gradWeight, table._type = module.weight, module.gradWeight, module._type
         network = Sequential(ParallelTable(Identity(), table), MM(False, True))
+        for part in network.listModules():
+            part._type = module._type
         dtype = module.weight.dtype
         columns = np.arange(1, module.outputsize + 1).astype(dtype)
         partition = columns if module.partition is None else (module.partition + 1).astype(dtype)
@@ -292,12 +295,12 @@ class _Maxout(Layout):
 
     def build(self, fields):
         children = fields.children()
-        if len(children) not in (3, 4) or not isinstance(children[-3], Linear) or not isinstance(children[-2], View):
+        if len(children) not in (3, 4) or not isinstance(children[0], Linear) or not isinstance(children[1], View):
             raise Unbuildable("it must hold a Linear, a View and a Max")
-        numbers, outputs = children[-2].sizes
-        if children[-3].outputSize != numbers * outputs:
+        numbers, outputs = children[1].sizes
+        if children[0].outputSize != numbers * outputs:
             raise Unbuildable("its Linear and its View do not fit")
-        module = Maxout(children[-3].inputSize, outputs, numbers)
+        module = Maxout(children[0].inputSize, outputs, numbers)
         place(module, children)
         return module
 
@@ -348,6 +351,9 @@ class _LayerNormalization(Layout):
             scale.weight, scale.gradWeight = module.weight, module.gradWeight
             shift.bias, shift.gradBias = module.bias, module.gradBias
             parts += [scale, shift]
+        for part in parts:
+            for inner in part.listModules():
+                inner._type = module._type
         out["modules"] = parts
 
 
@@ -385,14 +391,14 @@ class _Neighbourhood(Layout):
         estimate[1].bias.fill(0)
         mean = Sequential(*estimate).type(module.type())
         mean.modules[1].weight[...] = kernel
-        out.update(meanestimator=mean, coef=np.ones((1, 1, 1), kernel.dtype), divider=CDivTable())
+        out.update(meanestimator=mean, coef=np.ones((1, 1, 1), kernel.dtype), divider=CDivTable().type(module.type()))
         if isinstance(module, SpatialSubtractiveNormalization):
-            out["subtractor"] = CSubTable()
+            out["subtractor"] = CSubTable().type(module.type())
             return
         std = mean.clone()
         std = Sequential(Square(), *std.modules, Sqrt()).type(module.type())
-        out.update(threshold=module.threshold, thresval=module.thresval, stdestimator=std, normalizer=CDivTable(),
-                   thresholder=Threshold(module.threshold, module.thresval))
+        out.update(threshold=module.threshold, thresval=module.thresval, stdestimator=std, normalizer=CDivTable().type(module.type()),
+                   thresholder=Threshold(module.threshold, module.thresval).type(module.type()))
 
 
 class _LPPooling(Layout):
@@ -408,6 +414,8 @@ class _LPPooling(Layout):
         p, window = module.pnorm, (module.kW, module.kH, module.dW, module.dH)
         out["modules"] = [Square() if p == 2 else Power(p), SpatialAveragePooling(*window),
                           MulConstant(module.kW * module.kH), Sqrt() if p == 2 else Power(1 / p)]
+        for part in out["modules"]:
+            part._type = module._type
 
 
 class _Fractional(Layout):
@@ -478,9 +486,27 @@ class _WeightNorm(Layout):
                    weightSize=_longs(weight.shape), otherDims=weight.size // rows,
                    _norm=np.zeros((rows, 1), dtype), _scale=np.zeros(rows, dtype))
         write_tensors(module, out)
+        out["gradV"], out["gradG"] = module.gradV.reshape(front), module.gradG.reshape(-1)
         bias = getattr(module.modules[0], "bias", None)
         if bias is not None:
             out["bias"], out["gradBias"] = bias, module.modules[0].gradBias
+
+
+class _LinearWeightNorm(Layout):
+    """In evaluation Torch computes with the weight that the file has."""
+
+    def write(self, module, out):
+        super().write(module, out)
+        norm = np.maximum(np.sqrt((module.v ** 2).sum(axis=1, keepdims=True)), module.eps).astype(module.v.dtype)
+        out.update(norm=norm, scale=module.g / norm, weight=module.v * (module.g / norm))
+
+
+class _GatedLinearUnit(Layout):
+    """Without a dimension it is the last; Torch knows no -1 here."""
+
+    def write(self, module, out):
+        if module.dim >= 0:
+            out["dim"] = module.dim + 1
 
 
 class _DontCast(Layout):
@@ -496,12 +522,20 @@ class _DontCast(Layout):
 
 class _MapTable(Layout):
     def build(self, fields):
-        return MapTable(fields.child("module"), bool(fields.number("shared", True)))
+        shared = bool(fields.number("shared", True))
+        children = [fields.child("module")] if shared or "modules" not in fields else fields.children()
+        if not children:
+            raise Unbuildable("it has no module")
+        module = MapTable(children[0], shared)
+        if not shared:
+            place(module, children)
+        return module
 
     def write(self, module, out):
         inner = module.modules[0]
-        names = sorted({name for m in inner.listModules() for p in m.paramNames for name in (p, gradient_name(p))})
-        out.update(module=inner, modules=[inner], shared=module.shared,
+        params = list(dict.fromkeys(p for m in inner.listModules() for p in m.paramNames))
+        names = params + [gradient_name(p) for p in params]
+        out.update(module=inner, modules=list(module.modules), shared=module.shared,
                    sharedparams=names or ["weight", "bias", "gradWeight", "gradBias"])
 
 
@@ -608,6 +642,8 @@ add(_Fractional("nn.VolumetricFractionalMaxPooling", VolumetricFractionalMaxPool
 add(_UpSampling("nn.UpSampling", UpSampling))
 add(_UpSampling("nn.SpatialUpSamplingBilinear", SpatialUpSamplingBilinear))
 add(_WeightNorm("nn.WeightNorm", WeightNorm))
+add(_LinearWeightNorm("nn.LinearWeightNorm", LinearWeightNorm, "inputSize@v.1? outputSize@v.0 bias@has eps=1e-16"))
+add(_GatedLinearUnit("nn.GatedLinearUnit", GatedLinearUnit, "dim@dim=-1"))
 add(_DontCast("nn.DontCast", DontCast))
 add(_MapTable("nn.MapTable", MapTable))
 add(_CrossEntropy("nn.CrossEntropyCriterion", CrossEntropyCriterion))
