@@ -430,14 +430,14 @@ class _Fractional(Layout):
         form = "out" if f"out{sides[0]}" in fields else "ratio"
         return self.cls(*(fields.number(f"poolSize{side}") for side in sides),
                         *(fields.number(form + side) for side in sides),
-                        fixPoolingRegions=not fields.number("newRandomPool", True) and "randomSamples" in fields)
+                        fixPoolingRegions=bool(fields.number("newRandomPool", False)))
 
     def write(self, module, out):
         form = "ratio" if module._ratios else "out"
         for index, side in enumerate(self._sides):
             out[f"poolSize{side}"] = getattr(module, f"poolSize{side}")
             out[form + side] = getattr(module, f"arg{index + 1}")
-        out["newRandomPool"] = False
+        out["newRandomPool"] = module.fixPoolingRegions  # Torch's name says the opposite of what it does
 
 
 class _UpSampling(Layout):
