@@ -220,7 +220,10 @@ from .sequencer import Repeater as Repeater
 from .sequencer import RepeaterCriterion as RepeaterCriterion
 from .sequencer import Sequencer as Sequencer
 from .sequencer import SequencerCriterion as SequencerCriterion
+from .serialization import T7Error as T7Error
+from .serialization import load as load
 from .serialization import load_checkpoint as load_checkpoint
+from .serialization import save as save
 from .serialization import save_checkpoint as save_checkpoint
 from .sigmoid import GatedLinearUnit as GatedLinearUnit
 from .sigmoid import LogSigmoid as LogSigmoid

@@ -49,17 +49,15 @@ class Power(Elementwise):
     array([-8., 27.], dtype=float32)
     """
 
-    function = kernels.elementwise(formulas.power_of)
-    derivative = kernels.elementwise(formulas.power_grad)
-    backwardNeeds = frozenset({"input"})
-
     def __init__(self, p):
         super().__init__()
         check.number(p=p)
         self.pow = p
-        # The usual exponents need no logarithm.
-        if p in _POWERS:
-            self.function, self.derivative, self.backwardNeeds = _POWERS[p]
+
+    # The usual exponents have formulas of their own.
+    function = property(lambda self: _POWERS.get(self.pow, _ANY_POWER)[0])
+    derivative = property(lambda self: _POWERS.get(self.pow, _ANY_POWER)[1])
+    backwardNeeds = property(lambda self: _POWERS.get(self.pow, _ANY_POWER)[2])
 
     def numbers(self):
         return () if self.pow in _POWERS else (self.pow,)
@@ -72,6 +70,8 @@ class Power(Elementwise):
         return f"{self.pow:g}"
 
 
+_ANY_POWER = (kernels.elementwise(formulas.power_of), kernels.elementwise(formulas.power_grad),
+              frozenset({"input"}))
 _POWERS = {
     2: (kernels.elementwise(formulas.square), kernels.elementwise(formulas.square_grad), frozenset({"input"})),
     3: (kernels.elementwise(formulas.cube), kernels.elementwise(formulas.cube_grad), frozenset({"input"})),

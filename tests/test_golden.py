@@ -77,16 +77,21 @@ def test_module(name, convert, tolerance, monkeypatch):
     case = GOLDEN.case(name)
     module = getattr(build(case["new"]), convert)()
     module.training() if case["train"] else module.evaluate()
-    dtype = np.float64 if convert == "double" else np.float32
-    input, gradOutput = (nested.map(lambda x: None if x is None else np.asarray(x).astype(dtype), case.get(key))
-                         for key in ("input", "gradOutput"))
-    if case["class"][3:] in INPUTS:
-        input = INPUTS[case["class"][3:]](input)
     for param, value in zip(module.parameters()[0], case["params"], strict=True):
         param[...] = value
     for path in case["state_before"]:
         if path.rpartition("/")[2] in ("running_mean", "running_var"):
             state_of(module, path)[...] = case["state_before"][path]
+    check_module(name, case, module, convert, tolerance, monkeypatch)
+
+
+def check_module(name, case, module, convert, tolerance, monkeypatch):
+    """Run *module*, which has the parameters of *case*, and compare all that Torch recorded."""
+    dtype = np.float64 if convert == "double" else np.float32
+    input, gradOutput = (nested.map(lambda x: None if x is None else np.asarray(x).astype(dtype), case.get(key))
+                         for key in ("input", "gradOutput"))
+    if case["class"][3:] in INPUTS:
+        input = INPUTS[case["class"][3:]](input)
     if "randomSamples" in case["state_after"]:
         drawn = case["state_after"]["randomSamples"]
         monkeypatch.setattr(kernels.of(input), "uniform_noise", lambda samples, *_: np.copyto(samples, drawn))
@@ -188,7 +193,11 @@ def test_layer_normalization():
 @pytest.mark.parametrize("convert, tolerance", [("double", 1e-10), ("float", 1e-5)])
 def test_criterion(name, convert, tolerance):
     case = GOLDEN.case(name)
-    criterion = getattr(build(case["new"]), convert)()
+    check_criterion(name, case, getattr(build(case["new"]), convert)(), convert, tolerance)
+
+
+def check_criterion(name, case, criterion, convert, tolerance):
+    """Run *criterion* and compare all that Torch recorded."""
     dtype = np.float64 if convert == "double" else np.float32
     input = nested.map(lambda x: np.asarray(x).astype(dtype), case["input"])
     target = TARGETS.get(case["class"][3:], lambda t: t)(case["target"])

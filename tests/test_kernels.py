@@ -10,7 +10,7 @@ import pytest
 
 import nnmod
 from nnmod import kernels
-from nnmod.kernels import formulas, reference
+from nnmod.kernels import formulas, optim_formulas, reference
 
 try:
     from nnmod.kernels import cpu
@@ -189,8 +189,11 @@ def test_float32_kernels_hold_no_float64(monkeypatch):
                                 (formulas.relu_grad, 2), (formulas.elu_grad, 2), (formulas.sigmoid_grad, 2),
                                 (formulas.tanh_grad, 2), (formulas.hard_tanh_grad, 2),
                                 (formulas.squared_error_grad, 2), (formulas.smooth_l1_grad, 2),
-                                (formulas.rmsprop, 3), (formulas.adam, 4)):
-        outputs = {"rmsprop": 2, "adam": 3}.get(function.__name__, 1)
+                                (optim_formulas.rmsprop, 3), (optim_formulas.adam, 4),
+                                (optim_formulas.adamax, 4), (optim_formulas.adadelta, 4), (optim_formulas.nag, 3),
+                                (optim_formulas.asgd, 3), (optim_formulas.rprop, 4)):
+        outputs = {"rmsprop": 2, "adam": 3, "adamax": 3, "adadelta": 3, "nag": 2, "asgd": 2,
+                   "rprop": 3}.get(function.__name__, 1)
         numbers = function.__code__.co_argcount - arguments
         kernel = cpu.elementwise(function, arguments, outputs)
         kernel(*[x.copy() for _ in range(arguments + outputs)], *[0.5] * numbers)

@@ -295,7 +295,7 @@ def test_threads_do_not_change_a_bit(method):
     (optim.rmsprop, {"learningRate": 0.01}),
     (optim.adagrad, {"learningRate": 0.2}),
     (optim.adamax, {"learningRate": 0.1}),
-    (optim.adadelta, {"eps": 1e-2}),
+    (optim.adadelta, {"rho": 0.95}),
     (optim.nag, {"learningRate": 0.03}),
     (optim.asgd, {"eta0": 0.3, "lambda": 1e-4, "t0": 250}),
     (optim.rprop, {"stepsize": 0.02}),

@@ -112,6 +112,28 @@ def getnumthreads():
     return 1 if threads is None else threads.get_num_threads()
 
 
+def setconv2dmethod(name):
+    """Compute 2-D convolutions by method *name* wherever that is able to; None: choose by shape.
+
+    The methods are "im2col", "1x1", "depthwise" and "winograd"; the kernels' conv2d_method
+    says which one is taken for given shapes, and when each is able.  ``"im2col"`` does
+    everything by plain sums; so does the environment variable NNMOD_WINOGRAD=0, which leaves
+    out Winograd's method alone.  The reference kernels know only "im2col", and take it.
+    """
+    if name not in (None, "im2col", "1x1", "depthwise", "winograd"):
+        raise ValueError("the method must be None, 'im2col', '1x1', 'depthwise' or 'winograd', "
+                         f"got {name!r}")
+    convolution = (_cpu_backend or _load_cpu_backend()).convolution
+    if hasattr(convolution, "set_conv2d_method"):
+        convolution.set_conv2d_method(name)
+
+
+def getconv2dmethod():
+    """The method that setconv2dmethod asked for, or None."""
+    convolution = (_cpu_backend or _load_cpu_backend()).convolution
+    return convolution.get_conv2d_method() if hasattr(convolution, "get_conv2d_method") else None
+
+
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]

@@ -1,10 +1,60 @@
-"""One step of an optimizer for one parameter: adamax, adadelta, nag, asgd and rprop.
+"""One step of each optimizer for one parameter, written like :mod:`nnmod.kernels.formulas`.
 
-Written like :mod:`nnmod.kernels.formulas`, whose words they use; sgd, adam, rmsprop and
-adagrad stand there.  Names: ``g`` gradient, ``x`` parameter.  Numbers such as 1 - beta
-come computed: in float32 the difference would lose digits.
+Names: ``g`` gradient, ``x`` parameter.  ``decay`` (of the weights) and ``share`` (of the
+rate) may each be one number for all parameters or an element of a tensor.  Numbers such
+as 1 - beta come computed: in float32 the difference would lose digits.
 """
-from .formulas import constant, decayed, fabs, select, sqrt
+from .formulas import constant, fabs, select, sqrt
+
+
+def decayed(g, x, decay):
+    # Without decay x plays no part: 0 times Inf would make a NaN.
+    return select(decay != constant(0, g), g + decay * x, g)
+
+
+def sgd(g, x, decay, share, rate):
+    """Gradient descent.  Returns x."""
+    return x - rate * (share * decayed(g, x, decay))
+
+
+def sgd_shares(g, x, share, decay, rate):
+    """sgd with share before decay, for a share of each parameter's own."""
+    return sgd(g, x, decay, share, rate)
+
+
+def sgd_momentum(g, v, x, decay, share, rate, keep, gain, look):
+    """Momentum: v <- keep v + gain g; look > 0 is Nesterov's step ahead.  Returns (v, x)."""
+    g = decayed(g, x, decay)
+    v = keep * v + gain * g
+    step = select(look != constant(0, g), g + look * v, v)
+    return v, x - rate * (share * step)
+
+
+def sgd_momentum_shares(g, v, x, share, decay, rate, keep, gain, look):
+    """sgd_momentum with share before decay, for a share of each parameter's own."""
+    return sgd_momentum(g, v, x, decay, share, rate, keep, gain, look)
+
+
+def adam(g, m, v, x, decay, beta1, gain1, beta2, gain2, rate, epsilon):
+    """Kingma and Ba (2015); *rate* carries the bias corrections.  Returns (m, v, x)."""
+    g = decayed(g, x, decay)
+    m = beta1 * m + gain1 * g
+    v = beta2 * v + gain2 * (g * g)
+    return m, v, x - rate * m / (sqrt(v) + epsilon)
+
+
+def rmsprop(g, m, x, decay, alpha, gain, rate, epsilon):
+    """Tieleman and Hinton (2012).  Returns (m, x)."""
+    g = decayed(g, x, decay)
+    m = alpha * m + gain * (g * g)
+    return m, x - rate * g / (sqrt(m) + epsilon)
+
+
+def adagrad(g, v, x, decay, rate, epsilon):
+    """Duchi, Hazan and Singer (2011).  Returns (v, x)."""
+    g = decayed(g, x, decay)
+    v = v + g * g
+    return v, x - rate * g / (sqrt(v) + epsilon)
 
 
 def adamax(g, m, u, x, decay, beta1, gain1, beta2, rate, epsilon):

@@ -13,9 +13,21 @@ of options under Torch's names; what a method must remember goes into the dict
 >>> x, fs
 (array([0.5]), [1.0])
 
-Each step is one pass over the vectors, and nothing is allocated after the first.
-The gradient that opfunc returns is read and never changed.  A misspelt option, a
-rate below 0 or a gradient of another shape raises before x is touched.
+========================  ==========================================================
+methods that              are
+========================  ==========================================================
+step once a call          sgd nag adam adamax adagrad adadelta rmsprop rprop asgd
+search along lines        lbfgs (with lswolfe, if wished), cg; from SciPy: bfgs,
+                          lbfgs_scipy, which keeps bounds
+handle a kink, as of |x|  FistaLS
+need no gradient          cmaes, de
+========================  ==========================================================
+
+A method that steps makes one pass over the vectors; but for those of SciPy and those
+without gradients none allocates a tensor after its first calls.  The gradient that opfunc
+returns is read and never changed.  A misspelt option, a rate below 0 or a gradient of
+another shape raises before x is touched.  Torch's third result, where it has one, is in
+the state.
 """
 from .adadelta import adadelta as adadelta
 from .adagrad import adagrad as adagrad

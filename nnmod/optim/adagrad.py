@@ -1,6 +1,6 @@
 """Adagrad: a rate for each parameter that falls with all its gradients so far."""
 from .. import kernels
-from ..kernels import formulas
+from ..kernels import optim_formulas
 from . import protocol
 
 _OPTIONS = {
@@ -10,7 +10,7 @@ _OPTIONS = {
 }
 _KEPT = ("evalCounter", "paramVariance", "paramStd")
 _EPSILON = 1e-10  # Torch's; not an option there either
-_step = kernels.elementwise(formulas.adagrad, 2)
+_step = kernels.elementwise(optim_formulas.adagrad, 2)
 
 
 def adagrad(opfunc, x, config=None, state=None):

@@ -2,7 +2,7 @@
 import math
 
 from .. import kernels
-from ..kernels import formulas
+from ..kernels import optim_formulas
 from . import protocol
 
 _BELOW_1 = math.nextafter(1, 0)
@@ -15,7 +15,7 @@ _OPTIONS = {
     "weightDecay": (0.0, 0, None),
 }
 _KEPT = ("t", "m", "v", "denom")
-_step = kernels.elementwise(formulas.adam, 3)
+_step = kernels.elementwise(optim_formulas.adam, 3)
 
 
 def adam(opfunc, x, config=None, state=None):

@@ -1,6 +1,6 @@
 """RMSProp: the gradient divided by a running mean of its size."""
 from .. import kernels
-from ..kernels import formulas
+from ..kernels import optim_formulas
 from . import protocol
 
 _OPTIONS = {
@@ -11,7 +11,7 @@ _OPTIONS = {
     "initialMean": (0.0, 0, None),
 }
 _KEPT = ("m", "tmp")
-_step = kernels.elementwise(formulas.rmsprop, 2)
+_step = kernels.elementwise(optim_formulas.rmsprop, 2)
 
 
 def rmsprop(opfunc, x, config=None, state=None):

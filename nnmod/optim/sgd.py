@@ -1,6 +1,6 @@
 """Stochastic gradient descent, with momentum, Nesterov's momentum and weight decay."""
 from .. import kernels
-from ..kernels import formulas
+from ..kernels import optim_formulas
 from . import protocol
 
 _OPTIONS = {
@@ -18,14 +18,14 @@ _KEPT = ("evalCounter", "dfdx", "decayParameters", "deltaParameters")
 # With momentum?  A vector of decays?  A vector of rates?  One kernel for each, since
 # a kernel's tensors come before its numbers.
 _STEPS = {
-    (False, False, False): kernels.elementwise(formulas.sgd),
-    (False, True, False): kernels.elementwise(formulas.sgd),
-    (False, True, True): kernels.elementwise(formulas.sgd),
-    (False, False, True): kernels.elementwise(formulas.sgd_shares),
-    (True, False, False): kernels.elementwise(formulas.sgd_momentum, 2),
-    (True, True, False): kernels.elementwise(formulas.sgd_momentum, 2),
-    (True, True, True): kernels.elementwise(formulas.sgd_momentum, 2),
-    (True, False, True): kernels.elementwise(formulas.sgd_momentum_shares, 2),
+    (False, False, False): kernels.elementwise(optim_formulas.sgd),
+    (False, True, False): kernels.elementwise(optim_formulas.sgd),
+    (False, True, True): kernels.elementwise(optim_formulas.sgd),
+    (False, False, True): kernels.elementwise(optim_formulas.sgd_shares),
+    (True, False, False): kernels.elementwise(optim_formulas.sgd_momentum, 2),
+    (True, True, False): kernels.elementwise(optim_formulas.sgd_momentum, 2),
+    (True, True, True): kernels.elementwise(optim_formulas.sgd_momentum, 2),
+    (True, False, True): kernels.elementwise(optim_formulas.sgd_momentum_shares, 2),
 }
 
 

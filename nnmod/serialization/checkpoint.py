@@ -15,17 +15,16 @@ classes are looked up among those that exist already.
 
 Needs the package safetensors: ``pip install nnmod[checkpoint]``.
 """
-import contextlib
 import hashlib
 import json
 import math
 import os
-import secrets
 
 import numpy as np
 
 from .. import check, tensor
 from ..module import Module, Stateful, gradient_name
+from . import atomic
 
 _FORMAT = 1
 _DTYPES = {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
@@ -83,7 +82,7 @@ def save_checkpoint(path, model, **extra):
     if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:
         raise ValueError("the structure is too long for a safetensors file; "
                          "keep long lists of numbers as tensors (np.asarray)")
-    _write_atomically(path, data)
+    atomic.write(path, lambda file: file.write(data))
 
 
 def load_checkpoint(path):
@@ -223,28 +222,6 @@ def _class_name(cls):
 
 def _digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_atomically(path, data):
-    """Write *data* to *path* so that at every moment the old file or the new one is there."""
-    path = os.path.realpath(path)  # a link goes on pointing to the file
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":  # the new name must reach the disk too
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 # -- reading ------------------------------------------------------------------------

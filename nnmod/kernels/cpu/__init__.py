@@ -17,6 +17,7 @@ from .classification_criterion import multi_label_margin_update_output as multi_
 from .classification_criterion import multi_margin_update_grad_input as multi_margin_update_grad_input
 from .classification_criterion import multi_margin_update_output as multi_margin_update_output
 from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
+from .convolution import conv2d_method as conv2d_method
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
 from .convolution import conv2d_work_size as conv2d_work_size

@@ -125,14 +125,16 @@ class _Sum:
         self._reads = reads
         tensors = [f"t{k}" for k in range(reads)]
         numbers = [f"n{k}" for k in range(len(inspect.signature(formula).parameters) - reads)]
-        call = ", ".join([f"{t}[first + i]" for t in tensors] + numbers)
+        call = ", ".join([f"{t}_block[i]" for t in tensors] + numbers)
         self._loop = _build(formula, "\n".join([
             f"def loop(start, stop, {', '.join([*tensors, 'parts', *numbers])}):",
             *(f"    {n} = t0.dtype.type({n})" for n in numbers),
             "    for b in range(start, stop):",
             "        first = b * block",
+            # As above, only a loop over a slice from 0 vectorises.
+            *(f"        {t}_block = {t}[first:first + block]" for t in tensors),
             "        part = 0.0",
-            "        for i in range(min(block, t0.size - first)):",
+            "        for i in range(t0_block.size):",
             f"            part += formula({call})",
             "        parts[b] = part",
         ]), f"sum{reads}")

@@ -12,6 +12,27 @@ import numpy as np
 from .windows import padded, taps, unpadded
 
 
+def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1, dtype="float32"):
+    """Which method the backend takes for these shapes: this one has but "im2col".
+
+    ``"im2col"``
+        The weights times the matrix of what every window sees.  It computes everything.
+    ``"1x1"``
+        The same where a window is one element: the input is that matrix.  No padding.
+    ``"depthwise"``
+        One input plane to a group: there is no sum over planes, and no matrix.
+    ``"winograd"``
+        3x3 windows with stride 1 and padding up to 2, in float32, without groups or dilation:
+        a quarter of the multiplications, by way of 6x6 tiles.  It rounds within 2e-5 of the
+        largest element; a NaN or an infinity reaches every output that depends on it, and may
+        reach, as NaN, others of the same 4x4 tiles (with other methods it does not).  Not used
+        with the environment variable NNMOD_WINOGRAD=0.
+
+    nnmod.kernels.setconv2dmethod overrules the choice.
+    """
+    return "im2col"
+
+
 def conv2d_work_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1):
     """How many elements of scratch the three kernels below need for these shapes.
 
@@ -42,6 +63,8 @@ def conv2d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1), groups=
 
 def conv2d_update_grad_input(dy, w, dx, work, stride, pad, dilation=(1, 1), groups=1):
     """dx <- the gradient of x: each dy goes back, times w, to the elements its window saw.
+
+    A weight that is NaN or infinite may reach more of dx than that, as NaN.
 
     dy    (N, O, OH, OW)
     w     (O, C / groups, kh, kw)

@@ -1,0 +1,366 @@
+"""From the raw objects of a .t7 file to Python's values and nnmod's modules, without recursion."""
+import numpy as np
+
+from .. import check, random, tensor
+from ..module import Module, Stateful, gradient_name
+from . import t7_upgrades
+from .t7_format import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_objects import Key, Opaque, OpaqueCriterion, Record, line_of
+
+#: How a class is built: name -> function(fields) -> module.  t7_modules.py fills it, and register().
+BUILDERS = {}
+
+#: Methods that decide what a module computes; where a file brings its own, nnmod cannot know it.
+_VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradParameters"}
+#: Modules that store closures of their own, and that nnmod computes without them.
+_WITH_CLOSURES = {"nn.Copy"}
+_ABSENT = object()
+
+
+class Unbuildable(ValueError):
+    """A known class in a form that nnmod has no module for: it becomes opaque, with this reason."""
+
+
+def to_python(root):
+    """The value of *root*, a raw object of t7_format."""
+    state = random.get_state()
+    try:
+        return Reader().value_of(root)
+    finally:
+        random.set_state(state)  # modules draw parameters when they are made; a file must not change a run
+
+
+class Reader:
+    """Values of raw objects, each made once: what was shared in the file is shared again."""
+
+    def __init__(self):
+        self._values = {}    # id of a raw object -> its value
+        self._kept = []      # raw objects made here, so that their ids stay their own
+        self._arrays = {}    # (storage, offset, shape, strides, dtype) -> the array of a parameter
+        self._wide = {}      # id of a storage of half precision -> float32
+        self._placed = set()  # ids of modules that have a place in a tree
+        self._late = []      # (container, key, raw): places of objects that were not made yet
+        self._opaque = []
+        self.gradients = {}  # id of a parameter -> a gradient for it that the file does not have
+
+    def value_of(self, root):
+        """Build *root* and all it refers to."""
+        waiting = [(root, False)]
+        entered = set()
+        while waiting:
+            raw, complete = waiting.pop()
+            if complete:
+                self._finish(raw)
+                continue
+            if id(raw) in entered:
+                continue
+            entered.add(id(raw))
+            if type(raw) not in (Table, Torch):
+                continue
+            self._begin(raw)
+            waiting.append((raw, True))
+            waiting += [(child, False) for child in reversed(_children(raw)) if id(child) not in entered]
+        for container, key, raw in self._late:
+            container[key] = self.simple(raw)
+        self._name_companions()
+        return self.simple(root)
+
+    # -- in the order of the file -----------------------------------------------------
+
+    def _begin(self, raw):
+        """What can be referred to before it is complete."""
+        if type(raw) is Table:
+            self._values[id(raw)] = [] if _is_list(raw) else {}
+            return
+        t7_upgrades.upgrade(raw)
+        if raw.name not in BUILDERS:
+            self._values[id(raw)] = _shell(raw, "nnmod does not know this class")
+
+    def _finish(self, raw):
+        if type(raw) is Table:
+            self._fill(self._values[id(raw)], raw)
+            return
+        value = self._values.get(id(raw))
+        if value is None:
+            value = self._values[id(raw)] = self._build(raw)
+        if isinstance(value, (Opaque, OpaqueCriterion, Record)):
+            value.before[:] = [self.simple(item) for item in raw.before]
+            if type(raw.content) is Table:
+                self._fill(value.fields, raw.content)
+            else:
+                value.fields = self.simple(raw.content)
+            if not isinstance(value, Record):
+                self._opaque.append(value)
+
+    def _fill(self, target, table):
+        if isinstance(target, list):
+            target += [None] * len(table.items)
+            for key, item in table.items:
+                self._put(target, int(key) - 1, item)
+            return
+        for key, item in table.items:
+            name = self.simple(key)
+            if isinstance(name, (list, dict, np.ndarray)) or (
+                    isinstance(name, bool) and any(type(k) is float and k == name for k, _ in table.items)):
+                name = Key(name)
+            self._put(target, name, item)
+
+    def _put(self, target, key, raw):
+        value = self.simple(raw, _ABSENT)
+        if value is _ABSENT:
+            self._late.append((target, key, raw))
+            value = None
+        target[key] = value
+
+    def _build(self, raw):
+        try:
+            if type(raw.content) is not Table:
+                raise Unbuildable("its fields are not a table")
+            fields = Fields(self, raw)
+            closures = sorted(name for name in _VERBS if isinstance(fields.raw(name), Function))
+            if closures and raw.name not in _WITH_CLOSURES:
+                raise Unbuildable(f"the file gives it functions of its own ({', '.join(closures)})")
+            module = BUILDERS[raw.name](fields)
+            if not isinstance(module, Stateful):
+                return module
+            fields.settle(module)
+            return module
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RuntimeError,
+                ZeroDivisionError, MemoryError, NotImplementedError) as error:
+            if isinstance(error, T7Error):
+                raise
+            words = str(error) if isinstance(error, (ValueError, TypeError)) else repr(error)
+            return _shell(raw, words)
+
+    # -- values -----------------------------------------------------------------------
+
+    def simple(self, raw, absent=None):
+        """The value of *raw*; *absent* for one that is still being made."""
+        kind = type(raw)
+        if kind is float:
+            return int(raw) if raw.is_integer() and abs(raw) <= 2**53 and (raw or str(raw) == "0.0") else raw
+        if kind is bytes:
+            try:
+                return raw.decode()
+            except UnicodeDecodeError:
+                return raw
+        if kind is Tensor:
+            return raw.array
+        if kind is Storage:
+            return raw.data
+        if kind in (Table, Torch):
+            return self._values.get(id(raw), absent)
+        return raw  # nil, booleans, functions
+
+    def array(self, raw):
+        """The tensor *raw* as a parameter: dense, float32 or float64, one array for one geometry."""
+        data = raw.storage.data if raw.storage is not None else np.empty(0)
+        dtype = data.dtype if data.dtype.kind == "f" and data.dtype.itemsize > 2 else np.dtype("f4")
+        key = id(raw.storage), raw.offset, raw.shape, raw.strides, dtype
+        if key not in self._arrays:
+            array = raw.array
+            if array.size > 8 * max(data.size, 8):
+                raise Unbuildable(f"a tensor of sizes {array.shape} repeats a storage of {data.size} elements")
+            if array.dtype != dtype:
+                array = view(raw, dtype, data=self._widened(raw.storage, dtype))
+            self._arrays[key] = array if array.flags.carray else np.array(array, order="C")
+        return self._arrays[key]
+
+    def _widened(self, storage, dtype):
+        if id(storage) not in self._wide:
+            self._wide[id(storage)] = storage.data.astype(dtype)
+        return self._wide[id(storage)]
+
+    def child(self, raw, what):
+        """The module or criterion *raw* for a place in a tree; a clone that learns with it for a second one."""
+        value = self.simple(raw, _ABSENT)
+        if value is _ABSENT:
+            raise Unbuildable(f"{what} contains the module itself")
+        if not isinstance(value, Stateful):
+            raise Unbuildable(f"{what} must be a module, found {type(value).__name__}")
+        if id(value) in self._placed:
+            names = {name for module in value._everything() for name in module._tensorNames()
+                     if isinstance(getattr(module, name, None), np.ndarray)}
+            value = value.clone(*names) if isinstance(value, Module) and names else value.clone()
+        else:
+            self._placed.add(id(value))
+            self._kept.append(value)
+        return value
+
+    def _name_companions(self):
+        counts = {}
+        for thing in self._opaque:
+            kind = thing.className, thing.reason
+            counts[kind] = thing, counts.get(kind, (thing, 0))[1] + 1
+        lines = [line_of(thing, count) for thing, count in counts.values()]
+        for thing in self._opaque:
+            thing.companions[:] = lines
+
+
+class Fields:
+    """The fields of one object, as its builder reads them; numbers still count from 1."""
+
+    def __init__(self, reader, raw):
+        self.reader, self.name, self.position = reader, raw.name, raw.position
+        #: Whether the builder has set the type of the module itself.
+        self.keep_type = False
+        self._raw = {}
+        for key, value in raw.content.items:
+            if type(key) is bytes:
+                self._raw[key.decode("latin-1")] = value
+
+    def __contains__(self, name):
+        return self._raw.get(name) is not None
+
+    def raw(self, name):
+        """The raw object in field *name*, None where there is none."""
+        return self._raw.get(name)
+
+    def get(self, name, default=_ABSENT):
+        """The value of field *name*."""
+        raw = self._raw.get(name)
+        if raw is None:
+            if default is _ABSENT:
+                raise Unbuildable(f"its field {name} is missing")
+            return default
+        return self.reader.simple(raw)
+
+    def number(self, name, default=_ABSENT):
+        """A field that must be a number or a boolean."""
+        value = self.get(name, default)
+        if value is not default and not isinstance(value, (bool, int, float)):
+            raise Unbuildable(f"its field {name} must be a number, found {type(value).__name__}")
+        return value
+
+    def tensor(self, name, default=_ABSENT):
+        """A field that must be a tensor, as a parameter."""
+        raw = self._raw.get(name)
+        if raw is None and default is not _ABSENT:
+            return default
+        if not isinstance(raw, Tensor):
+            raise Unbuildable(f"its field {name} must be a tensor, found {type(self.get(name)).__name__}")
+        return self.reader.array(raw)
+
+    def sizes(self, name):
+        """A field that holds sizes, a LongStorage or a table, as a tuple."""
+        value = self.get(name)
+        return tuple(int(n) for n in value)
+
+    def child(self, name, default=_ABSENT):
+        """The module or criterion in field *name*."""
+        raw = self._raw.get(name)
+        if raw is None:
+            return self.get(name, default)
+        return self.reader.child(raw, f"its field {name}")
+
+    def children(self, name="modules"):
+        """The modules in the table *name*, in order."""
+        raw = self._raw.get(name)
+        if raw is None:
+            return []
+        if type(raw) is not Table:
+            raise Unbuildable(f"its field {name} must be a table")
+        items = sorted(((key, item) for key, item in raw.items if type(key) is float), key=lambda pair: pair[0])
+        if [key for key, _ in items] != [float(i + 1) for i in range(len(items))]:
+            raise Unbuildable(f"its field {name} must be a list of modules")
+        return [self.reader.child(item, f"its field {name}") for _, item in items]
+
+    def type(self):
+        """nnmod's name of the type: ``_type``, or that of the tensors."""
+        raw = self._raw.get("_type")
+        found = element_type(raw.decode("latin-1")) if isinstance(raw, bytes) else None
+        if found is None:
+            values = list(self._raw.values())
+            values += [item for value in values if type(value) is Table for _, item in value.items]
+            tensors = (element_type(value.name) for value in values if isinstance(value, Tensor))
+            found = next((kind for kind in tensors if kind[0].kind == "f"), None)
+        return "cpu.float64" if found is not None and found[0] == np.float64 else "cpu.float32"
+
+    def settle(self, module):
+        """Give *module* what every module has: its type, its mode, the dtype of what it holds."""
+        if not self.keep_type:
+            module._type = self.type()
+        train = self._raw.get("train")
+        if isinstance(module, Module) and isinstance(train, bool):
+            module.train = train
+        dtype = tensor.dtype_of(module._type)
+        for name in module._tensorNames():
+            value = getattr(module, name, None)
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != dtype:
+                setattr(module, name, value.astype(dtype))
+
+    def bind(self, module, names=None, field=None):
+        """Put the file's tensors in the place of those of *module*: parameters, gradients, state."""
+        shapes = module._shapes() if hasattr(module, "_shapes") else {}
+        for name in (*module.paramNames, *module.stateNames) if names is None else names:
+            present = getattr(module, name, None)
+            if name not in self and present is None:
+                continue
+            array = self.tensor(field or name)
+            wanted = present.shape if present is not None else shapes.get(name, array.shape)
+            if array.shape != wanted:
+                if array.size != int(np.prod(wanted)):
+                    raise Unbuildable(f"its {name} must have sizes {wanted}, found {array.shape}")
+                array = array.reshape(wanted)
+            setattr(module, name, array)
+            if name in module.paramNames:
+                self.bind_gradient(module, name, array, gradient_name(field or name))
+
+    def bind_gradient(self, module, name, array, field):
+        """The gradient of parameter *name*: the file's if it fits, else zeros."""
+        raw, grads = self._raw.get(field), self.reader.gradients
+        gradient = None
+        if isinstance(raw, Tensor) and raw.array.size == array.size:
+            gradient = self.reader.array(raw)
+            if gradient.shape != array.shape:
+                gradient = gradient.reshape(array.shape)
+            if gradient.dtype != array.dtype:
+                gradient = gradient.astype(array.dtype)
+        if gradient is None:
+            if id(array) not in grads:
+                grads[id(array)] = array, np.zeros(array.shape, array.dtype)
+            gradient = grads[id(array)][1]
+        setattr(module, gradient_name(name), gradient)
+
+
+def position(value):
+    """A dimension or index counted from 0: 1 becomes 0; what counts from the end stays."""
+    if not check.is_int(value):
+        raise Unbuildable(f"a dimension or an index must be a whole number, found {value!r}")
+    return value - 1 if value > 0 else value
+
+
+def _children(raw):
+    """The objects that *raw* refers to and that are built before it is complete."""
+    if type(raw) is Torch:
+        if type(raw.content) is Table:
+            pairs = [item for pair in raw.content.items for item in pair]
+        else:
+            pairs = [raw.content]
+        found = [*raw.before, *pairs]
+    else:
+        found = [item for pair in raw.items for item in pair]
+    return [item for item in found if type(item) in (Table, Torch)]
+
+
+def _is_list(table):
+    """Whether the keys of *table* are 1 .. n, in any order."""
+    keys = [key for key, _ in table.items]
+    count = len(keys)
+    return all(type(key) is float and 1 <= key <= count and key.is_integer() for key in keys) and (
+        len(set(keys)) == count)
+
+
+def _shell(raw, reason):
+    """What stands for an object that nnmod cannot build; its fields are filled in later."""
+    keys = {key for key, _ in raw.content.items} if type(raw.content) is Table else set()
+    version = raw.version
+    if not keys & {b"_type", b"output", b"gradInput", b"train"} and not raw.name.startswith(("nn.", "cudnn.")):
+        return Record(raw.name, version)
+    if raw.name.endswith("Criterion"):
+        return OpaqueCriterion(raw.name, version, reason=reason)
+    opaque = Opaque(raw.name, version, reason=reason)
+    train = dict(raw.content.items).get(b"train") if b"train" in keys else True
+    opaque.train = train if isinstance(train, bool) else True
+    return opaque
+
