@@ -34,7 +34,7 @@ FLAT_DEPTH = 64
 FLAT_BYTES = 256 * 1024
 
 #: Up to so many rows (or columns) dot products are faster than packing.
-DOT_LIMIT = 16
+DOT_LIMIT = 24
 #: Up to so many rows b is streamed by, and never packed: stream_one, stream_two.
 STREAM_LIMIT = 2
 #: Up to so many tiles above each other b is read where it lies, and beside each other a.
@@ -96,6 +96,9 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
     rows, columns = bottom - top, right - left
     a, b, c = a + top * a_row, b + left * b_col, c + top * c_row + left * c_col
     bias = e.where(bias.equals(0), bias, bias + left * size)
+    # NumPy lets the step along a dimension of one element be anything; the way taken must not depend on it.
+    a_k, b_k = (e.where(K.equals(1), size, step) for step in (a_k, b_k))
+    b_col = e.where(N.equals(1), size, b_col)
     runs = a_k.equals(size) & b_k.equals(size)
     by_dots = runs & ((M <= DOT_LIMIT) | (N <= DOT_LIMIT))
     by_rows = (M <= STREAM_LIMIT) & b_col.equals(size)

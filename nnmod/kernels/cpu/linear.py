@@ -20,6 +20,8 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
     """c <- alpha op(a) op(b) + beta c + bias.  See the reference."""
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
+    if c.size == 0:
+        return
     if N > 1 and c.strides[1] != c.itemsize:  # the kernels write rows without gaps
         dense = c.copy()
         gemm(a, b, dense, alpha, beta, trans_a, trans_b, bias)

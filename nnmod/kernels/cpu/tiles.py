@@ -106,6 +106,7 @@ _PRODUCT = (*["int"] * 14, "number", "number", "int")
 @native(*_PRODUCT)
 def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
               alpha, beta, bias):
+    """emit_product's tile of TALL_ROWS x TALL_COLUMNS."""
     _product(alpha, TALL_ROWS, TALL_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n,
              times, down, right, onward, alpha, beta, bias)
 
@@ -113,6 +114,7 @@ def tall_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onwa
 @native(*_PRODUCT)
 def wide_tile(K, a, a_row, a_k, b, b_k, c, c_row, m, n, times, down, right, onward,
               alpha, beta, bias):
+    """emit_product's tile of WIDE_ROWS x WIDE_COLUMNS."""
     _product(alpha, WIDE_ROWS, WIDE_COLUMNS, K, a, a_row, a_k, b, b_k, c, c_row, m, n,
              times, down, right, onward, alpha, beta, bias)
 
@@ -180,11 +182,13 @@ _STREAM = (*["int"] * 9, "number", "number", "int")
 
 @native(*_STREAM)
 def stream_one(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    """emit_stream for one row."""
     _stream(1, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias)
 
 
 @native(*_STREAM)
 def stream_two(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
+    """emit_stream for two rows."""
     _stream(2, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias)
 
 
@@ -228,11 +232,13 @@ _DOTS = ("number", *["int"] * 8)
 
 @native(*_DOTS)
 def dot_tile(like, K, a, a_row, b, b_row, m, n, out):
+    """emit_dots for DOT_ROWS x DOT_COLUMNS products."""
     _dots(like, DOT_ROWS, DOT_COLUMNS, K, a, a_row, b, b_row, m, n, out)
 
 
 @native(*_DOTS)
 def dot_line(like, K, a, a_row, b, b_row, m, n, out):
+    """emit_dots for one row with DOT_LINE_COLUMNS."""
     _dots(like, 1, DOT_LINE_COLUMNS, K, a, a_row, b, b_row, m, n, out)
 
 
