@@ -40,7 +40,7 @@ def _convolve(g, x, w, b, y, turned):
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     back = g.kept("gradient", lambda: as_convolution(g))
-    if back and g.OG == 1:
+    if g.OG == 1 and back:
         _convolve(back, dy, w, nothing, dx, True)
         return
     parts, slot = _parts(g, g.N * g.C), g.frame_bytes(1)
