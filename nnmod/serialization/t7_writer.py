@@ -102,8 +102,8 @@ class _Writer:
             if value is None or key is None:
                 raise TypeError(f"{_words(place)} is None, which a Lua table cannot hold")
             if isinstance(key, tuple):
-                raise TypeError(f"{_words(where)} has the key {key!r}, but the keys of a Lua table are numbers, strings "
-                                "and booleans, or any value as a Key")
+                raise TypeError(f"{_words(where)} has the key {key!r}, but the keys of a Lua table are numbers, "
+                                "strings and booleans, or any value as a Key")
             table.items.append((self._key(key, place), self.raw(value, place)))
 
     def _key(self, key, place):

@@ -84,7 +84,8 @@ def convolve(g, x, w, b, y, turned):
     work = _scratch(shared, slot, parts)
     threads.run(_pack_weights, g.G * tiles, threads.grain(g.K * R, threads.ELEMENTS_PER_THREAD), w, b, work, g.numbers,
                 turned, R, RP, tile_bytes)
-    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, offsets, wide, direct, tile_bytes, shared, slot,
+    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, offsets, wide, direct, tile_bytes,
+                shared, slot,
                 panel_bytes)
 
 
@@ -120,7 +121,8 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
         with e.choice(turned.differs(0)) as (yes, no):
             with yes, e.choice(s.taps.equals(1)) as (one_tap, more):
                 with one_tap:
-                    e.call(pack_rows, one, w + (g * s.CG * s.OG + first) * size, s.OG * size, size, there, s.CG, RP, valid)
+                    e.call(pack_rows, one, w + (g * s.CG * s.OG + first) * size, s.OG * size, size, there, s.CG,
+                           RP, valid)
                 with more, e.range(0, s.CG) as plane:
                     kernel = w + ((g * s.CG + plane) * s.OG + first) * s.taps * size
                     e.call(pack_rows, one, kernel, size, s.taps * size, there + plane * s.taps * RP * size, s.taps, RP,
@@ -132,7 +134,8 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
 
 
 @jit
-def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
+def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
+            panel_bytes):
     for part in range(start, stop):
         call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
                            address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes))
@@ -150,8 +153,10 @@ def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, siz
 
 
 @native("number", *["int"] * 15)
-def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
-    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
+def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
+                slot, panel_bytes):
+    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+                    shared, slot,
                     panel_bytes)
 
 
@@ -306,7 +311,8 @@ def as_convolution(g):
 @jit
 def _grad_input(start, stop, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
     for part in range(start, stop):
-        call(grad_input_part, (dx.dtype.type(0), part, parts, units, address(dy), address(w), address(dx), aligned(work),
+        call(grad_input_part, (dx.dtype.type(0), part, parts, units, address(dy), address(w), address(dx),
+                               aligned(work),
                                address(sizes), address(offsets), together, matrix_bytes, slot))
 
 
@@ -404,7 +410,8 @@ def _emitted_grad_parameters(typingctx, factor, part, parts, units, x, dy, dw, d
 @native("number", *["int"] * 16)
 def grad_parameters_part(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
                          slot, turned_bytes):
-    _emitted_grad_parameters(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
+    _emitted_grad_parameters(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows,
+                             lines, shared,
                              slot, turned_bytes)
 
 

@@ -25,7 +25,8 @@ SLACK = 4 * VECTOR_BYTES
 
 
 #: What Geometry.numbers holds.
-NAMES = ("N", "C", "H", "W", "O", "OH", "OW", "G", "CG", "OG", "K", "P", "ph", "pw", "sw", "width", "plane", "window_row",
+NAMES = ("N", "C", "H", "W", "O", "OH", "OW", "G", "CG", "OG", "K", "P", "ph", "pw", "sw", "width", "plane",
+         "window_row",
          "taps")
 
 
