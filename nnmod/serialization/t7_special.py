@@ -632,7 +632,8 @@ add(_PartialLinear("nn.PartialLinear", PartialLinear))
 add(_CReLU("nn.CReLU", CReLU))
 add(_Maxout("nn.Maxout", Maxout))
 add(_LayerNormalization("nn.LayerNormalization", LayerNormalization))
-for _cls in (local_normalization.SpatialSubtractiveNormalization, local_normalization.SpatialDivisiveNormalization, local_normalization.SpatialContrastiveNormalization):
+for _cls in (getattr(local_normalization, f"Spatial{kind}Normalization")
+             for kind in ("Subtractive", "Divisive", "Contrastive")):
     add(_Neighbourhood(f"nn.{_cls.__name__}", _cls))
 add(_LPPooling("nn.SpatialLPPooling", SpatialLPPooling))
 add(_Fractional("nn.SpatialFractionalMaxPooling", SpatialFractionalMaxPooling, "WH"))
