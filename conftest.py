@@ -1,6 +1,7 @@
 """Every test, and every example in a docstring, starts from the same seed."""
 import importlib.util
 import os
+import re
 
 import pytest
 
@@ -17,3 +18,13 @@ collect_ignore_glob += [] if importlib.util.find_spec("scipy") else ["nnmod/opti
 @pytest.fixture(autouse=True)
 def seed():
     nnmod.manualSeed(7)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """With several processes, the tests of one class go to one of them: its kernels compile once."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            names = re.findall(r"[A-Z][A-Za-z0-9]{2,}", item.nodeid.partition("[")[2])
+            if names:
+                item.add_marker(pytest.mark.xdist_group(names[0]))

@@ -169,7 +169,7 @@ def _bilinear(module, input, dh, add):
     for param in squared.parameters()[0]:
         np.square(param, out=param)
     squared.zeroGradParameters()
-    x = np.square(input)
+    x = nested.map(np.square, input)
     squared.forward(x)
     result = squared.backward(x, dh)
     for name in module.paramNames:

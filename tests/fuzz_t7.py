@@ -10,6 +10,7 @@ import resource
 import struct
 import sys
 import tarfile
+import tempfile
 import time
 
 FOLDER = pathlib.Path(__file__).parent / "golden"
@@ -84,13 +85,13 @@ def restructured(raw, rng):
         if isinstance(thing, t7_format.Torch):
             waiting += [thing.content, *thing.before]
         elif isinstance(thing, t7_format.Table):
-            tables.append(thing)
+            tables += [thing] if thing.items else []
             waiting += [item for pair in thing.items for item in pair]
     values = [item for table in tables for pair in table.items for item in pair]
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        table = rng.choice(tables)
+    for _ in range(rng.choice((1, 1, 2, 3)) if tables else 0):
+        table = rng.choice([table for table in tables if table.items] or [t7_format.Table()])
         if not table.items:
-            continue
+            break
         at = rng.randrange(len(table.items))
         key, value = table.items[at]
         kind = rng.randrange(5)
@@ -131,14 +132,17 @@ def fuzz(seconds, seed=0, count=None, megabytes=None):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while time.perf_counter() < end and (count is None or tried < count):
         data = rng.choice(files)
-        if rng.random() < 0.4:
-            data = restructured(t7_format.read(data), rng) if not data[:1].isdigit() else mutated(data, files, rng)
+        raw = t7_format.read(data) if rng.random() < 0.4 else None
+        if isinstance(raw, (t7_format.Table, t7_format.Torch)):
+            data = restructured(raw, rng)
         else:
             data = mutated(data, files, rng)
         try:
             good += attempt(data)
         except BaseException:
-            pathlib.Path("fuzz_t7_failed.t7").write_bytes(data)
+            failed = pathlib.Path(tempfile.gettempdir()) / "fuzz_t7_failed.t7"
+            failed.write_bytes(data)
+            print(f"the file is kept as {failed}")
             raise
         tried += 1
         if megabytes and tried % 50 == 0:

@@ -10,6 +10,7 @@ import pytest
 
 import nnmod
 from golden_data import GOLDEN
+from nnmod.confusion import ConfusionMatrix
 from nnmod.serialization import t7, t7_format
 from nnmod.serialization.t7_format import Function, Storage, Table, Tensor, Torch
 from test_golden import assert_close, check_criterion, check_module
@@ -275,7 +276,7 @@ def test_a_checkpoint_of_modules_and_options():
     root = nnmod.load(path_of("table_of_modules.t7"))
     assert root["epoch"] == 12 and root["opt"]["layers"] == [10, 20] and root["opt"]["cuda"] is False
     assert isinstance(root["model"], nnmod.Sequential) and isinstance(root["criterion"], nnmod.ClassNLLCriterion)
-    assert root["confusion"].mat.shape == (2, 2) and isinstance(root["confusion"], nnmod.ConfusionMatrix)
+    assert root["confusion"].mat.shape == (2, 2) and isinstance(root["confusion"], ConfusionMatrix)
 
 
 def test_functions_are_bytes():

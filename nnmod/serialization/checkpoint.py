@@ -353,7 +353,9 @@ def _check_module(module):
     """Check what every module relies on: its type, its mode, its tensors and their gradients."""
     name = type(module).__name__
     state = vars(module)
-    if tensor.type_name(str(state.get("_type"))) != state["_type"]:
+    # A class may say its type itself; what the file says must be a type, in full.
+    type_name = getattr(module, "_type", None)
+    if tensor.type_name(str(type_name)) != type_name:
         raise ValueError(f"{name} has an unknown type")
     if isinstance(module, Module) and not isinstance(state.get("train"), bool):
         raise ValueError(f"{name} must have train, True or False")

@@ -133,15 +133,23 @@ def read(buffer, copy=True):
     if text:
         return _Parser(_Ascii(buffer)).object()
     order = _byte_order(buffer)
-    try:
-        return _Parser(_Binary(buffer, order, 8, copy)).object()
-    except T7Error as error:
-        first = error
-    # Longs of 4 bytes: sizes that made no sense, or a file that seemed too short.
-    try:
-        return _Parser(_Binary(buffer, order, 4, copy)).object()
-    except T7Error as error:
-        raise (error if error.position > first.position else first) from None
+    errors = []
+    for long_size in (8, 4):
+        source = _Binary(buffer, order, long_size, copy)
+        parser = _Parser(source)
+        try:
+            value = parser.object()
+            # Longs of 4 bytes are believed only if they explain the file to its end: one that
+            # is cut off must not become another value.
+            while long_size == 4 and source.left():
+                at = source.at
+                if parser.object() is None:
+                    raise T7Error("nothing, or zeros, follow the first object", at)
+            return value
+        except T7Error as error:
+            errors.append(error)
+    # Sizes that make no sense are met at once; the reading that came further is the right one.
+    raise max(errors, key=lambda error: error.position) from None
 
 
 def read_file(file, map=False):
@@ -255,8 +263,7 @@ class _Ascii:
 
     def _line(self, what):
         end = self.buffer.find(b"\n", self.at)
-        end = self.size if end < 0 else end
-        if self.at >= self.size:
+        if end < 0:
             raise T7Error(f"the file ends where {what} must stand: it is cut off or damaged", self.at)
         start, self.at = self.at, end + 1
         return start, self.buffer[start:end]
@@ -378,22 +385,26 @@ class _Parser:
             return self._known[index], None
         if kind == TABLE:
             table = self._known[index] = Table()
+            position = source.at
             count = source.integer("the number of pairs of a table")
             # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
             if not 0 <= count <= source.left() // 4 + 1:
                 raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left",
-                              source.at)
-            return (None, self._table(table, count)) if count else (table, None)
+                              position)
+            return (None, self._table(table, count, source)) if count else (table, None)
         if kind != TORCH:
             function = self._known[index] = Function(kind, source.text("the code of a function"))
             return None, self._function(function)
         return self._torch(index)
 
     @staticmethod
-    def _table(table, count):
+    def _table(table, count, source):
         for _ in range(count):
+            at = source.at
             key = yield
             value = yield
+            if key is None or value is None:  # Lua's tables hold no nil, and Torch writes none
+                raise T7Error("a table holds nil, which no table can: the file is damaged", at)
             table.items.append((key, value))
         return table
 
@@ -430,7 +441,7 @@ class _Parser:
         tensor = self._known[index] = Tensor(name, version)
         at = source.at
         ndim = source.integer(f"the number of dimensions of a {name}")
-        if not 0 <= ndim <= 64:
+        if not 0 <= ndim <= 32:
             raise T7Error(f"a {name} says that it has {ndim} dimensions", at)
         sizes = source.longs(ndim, f"the sizes of a {name}")
         strides = source.longs(ndim, f"the strides of a {name}")
@@ -465,7 +476,7 @@ def view(tensor, dtype, position=None, data=None):
         if any(n < 0 for n in shape):
             raise T7Error(f"a {tensor.name} has sizes {shape}", position)
         # Torch's tensor of no dimensions has no elements.
-        return np.empty(shape or (0,), dtype)
+        return _array(tensor, shape or (0,), dtype, None, 0, None, position)
     if data is None and tensor.storage is not None:
         data = tensor.storage.data
     count = 0 if data is None else data.size
@@ -481,7 +492,16 @@ def view(tensor, dtype, position=None, data=None):
         raise T7Error(f"a {tensor.name} of sizes {shape} repeats a storage of {count} elements too often", position)
     if data.dtype != dtype:
         raise T7Error(f"a {tensor.name} lies in a {tensor.storage.name}", position)
-    return np.ndarray(shape, dtype, data, tensor.offset * dtype.itemsize, [s * dtype.itemsize for s in strides])
+    steps = [s * dtype.itemsize for s in strides]
+    return _array(tensor, shape, dtype, data, tensor.offset * dtype.itemsize, steps, position)
+
+
+def _array(tensor, shape, dtype, data, offset, steps, position):
+    try:
+        return np.ndarray(shape, dtype, data, offset, steps)
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise T7Error(f"a {tensor.name} of sizes {shape} and strides {tensor.strides} cannot be: {error}",
+                      position) from None
 
 
 # -- writing ------------------------------------------------------------------------

@@ -15,6 +15,11 @@ _VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradPara
 #: Modules that store closures of their own, and that nnmod computes without them.
 _WITH_CLOSURES = {"nn.Copy"}
 _ABSENT = object()
+#: A tree of modules goes no deeper: Python's own stack has an end.
+_DEEPEST = 200
+#: What constructors raise for numbers that they do not take, and builders for fields of another kind.
+_WRONG = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RuntimeError,
+          ZeroDivisionError, MemoryError, AssertionError, StopIteration)
 
 
 class Unbuildable(ValueError):
@@ -41,6 +46,9 @@ class Reader:
         self._placed = set()  # ids of modules that have a place in a tree
         self._late = []      # (container, key, raw): places of objects that were not made yet
         self._opaque = []
+        self._depths = {}    # id of a module -> how deep its tree is
+        self._depth = 0      # of the module that is being built
+        self._broken = {}    # id of a raw object -> why it cannot be brought up to date
         self.gradients = {}  # id of a parameter -> a gradient for it that the file does not have
 
     def value_of(self, root):
@@ -72,7 +80,10 @@ class Reader:
         if type(raw) is Table:
             self._values[id(raw)] = [] if _is_list(raw) else {}
             return
-        t7_upgrades.upgrade(raw)
+        try:
+            t7_upgrades.upgrade(raw)
+        except _WRONG as error:
+            self._broken[id(raw)] = f"its fields are not those of any version ({error})"
         if raw.name not in BUILDERS:
             self._values[id(raw)] = _shell(raw, "nnmod does not know this class")
 
@@ -114,19 +125,22 @@ class Reader:
 
     def _build(self, raw):
         try:
+            if id(raw) in self._broken:
+                raise Unbuildable(self._broken[id(raw)])
             if type(raw.content) is not Table:
                 raise Unbuildable("its fields are not a table")
             fields = Fields(self, raw)
             closures = sorted(name for name in _VERBS if isinstance(fields.raw(name), Function))
             if closures and raw.name not in _WITH_CLOSURES:
                 raise Unbuildable(f"the file gives it functions of its own ({', '.join(closures)})")
+            self._depth = 0
             module = BUILDERS[raw.name](fields)
+            self._depths[id(module)] = self._depth
             if not isinstance(module, Stateful):
                 return module
             fields.settle(module)
             return module
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RuntimeError,
-                ZeroDivisionError, MemoryError, NotImplementedError) as error:
+        except _WRONG as error:
             if isinstance(error, T7Error):
                 raise
             words = str(error) if isinstance(error, (ValueError, TypeError)) else repr(error)
@@ -178,6 +192,9 @@ class Reader:
             raise Unbuildable(f"{what} contains the module itself")
         if not isinstance(value, Stateful):
             raise Unbuildable(f"{what} must be a module, found {type(value).__name__}")
+        self._depth = max(self._depth, self._depths.get(id(value), 0) + 1)
+        if self._depth > _DEEPEST:
+            raise Unbuildable(f"it holds modules nested more than {_DEEPEST} deep")
         if id(value) in self._placed:
             names = {name for module in value._everything() for name in module._tensorNames()
                      if isinstance(getattr(module, name, None), np.ndarray)}

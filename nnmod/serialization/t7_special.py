@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from .. import confusion
+from .. import confusion, local_normalization
 from ..activation import CReLU, PReLU, Threshold
 from ..arithmetic import CDivTable, CSubTable
 from ..broadcast import Add, CAdd, CMul
@@ -17,8 +17,6 @@ from ..dynamic_pooling import SpatialFractionalMaxPooling, VolumetricFractionalM
 from ..indexing import Replicate
 from ..layout import Copy, Transpose
 from ..linear import Linear, LinearWeightNorm, PartialLinear
-from ..local_normalization import (
-    SpatialContrastiveNormalization, SpatialDivisiveNormalization, SpatialSubtractiveNormalization)
 from ..lookup import LookupTable
 from ..lp_pooling import SpatialLPPooling
 from ..maxout import Maxout
@@ -369,7 +367,7 @@ class _Neighbourhood(Layout):
         return module
 
     def _make(self, fields, kernel):
-        words = {} if self.cls is SpatialSubtractiveNormalization else {
+        words = {} if self.cls is local_normalization.SpatialSubtractiveNormalization else {
             "threshold": fields.number("threshold", 1e-4), "thresval": fields.number("thresval", None)}
         return self.cls(fields.number("nInputPlane", 1), kernel, **words)
 
@@ -392,12 +390,12 @@ class _Neighbourhood(Layout):
         mean = Sequential(*estimate).type(module.type())
         mean.modules[1].weight[...] = kernel
         out.update(meanestimator=mean, coef=np.ones((1, 1, 1), kernel.dtype), divider=CDivTable().type(module.type()))
-        if isinstance(module, SpatialSubtractiveNormalization):
+        if isinstance(module, local_normalization.SpatialSubtractiveNormalization):
             out["subtractor"] = CSubTable().type(module.type())
             return
-        std = mean.clone()
-        std = Sequential(Square(), *std.modules, Sqrt()).type(module.type())
-        out.update(threshold=module.threshold, thresval=module.thresval, stdestimator=std, normalizer=CDivTable().type(module.type()),
+        std = Sequential(Square(), *mean.clone().modules, Sqrt()).type(module.type())
+        out.update(threshold=module.threshold, thresval=module.thresval, stdestimator=std,
+                   normalizer=CDivTable().type(module.type()),
                    thresholder=Threshold(module.threshold, module.thresval).type(module.type()))
 
 
@@ -482,8 +480,8 @@ class _WeightNorm(Layout):
         front = (weight.shape[axis], *weight.shape[:axis], *weight.shape[axis + 1:])
         dtype = module.v.dtype
         rows = len(module.v)
-        out.update(modules=list(module.modules), outputDim=axis + 1, viewOut=_longs(front), viewIn=_longs(module.v.shape),
-                   weightSize=_longs(weight.shape), otherDims=weight.size // rows,
+        out.update(modules=list(module.modules), outputDim=axis + 1, viewOut=_longs(front),
+                   viewIn=_longs(module.v.shape), weightSize=_longs(weight.shape), otherDims=weight.size // rows,
                    _norm=np.zeros((rows, 1), dtype), _scale=np.zeros(rows, dtype))
         write_tensors(module, out)
         out["gradV"], out["gradG"] = module.gradV.reshape(front), module.gradG.reshape(-1)
@@ -634,7 +632,8 @@ add(_PartialLinear("nn.PartialLinear", PartialLinear))
 add(_CReLU("nn.CReLU", CReLU))
 add(_Maxout("nn.Maxout", Maxout))
 add(_LayerNormalization("nn.LayerNormalization", LayerNormalization))
-for _cls in (SpatialSubtractiveNormalization, SpatialDivisiveNormalization, SpatialContrastiveNormalization):
+for _cls in (getattr(local_normalization, f"Spatial{kind}Normalization")
+             for kind in ("Subtractive", "Divisive", "Contrastive")):
     add(_Neighbourhood(f"nn.{_cls.__name__}", _cls))
 add(_LPPooling("nn.SpatialLPPooling", SpatialLPPooling))
 add(_Fractional("nn.SpatialFractionalMaxPooling", SpatialFractionalMaxPooling, "WH"))

@@ -35,7 +35,7 @@ class _Writer:
         self._bare = set()  # ids of modules whose weight is made by a WeightNorm
 
     def whole(self, value):
-        raw = self.raw(value, "the value")
+        raw = self.raw(value, (None, "the value"))
         while self._waiting:
             method, value, unfilled, where = self._waiting.pop()
             method(value, unfilled, where)
@@ -43,7 +43,7 @@ class _Writer:
         return raw
 
     def raw(self, value, where):
-        """The raw object for *value*, which may be filled later; *where* is its place, for errors."""
+        """The raw object for *value*, which may be filled later; *where* is its place, for errors: see _words."""
         kind = type(value)
         if value is None or kind in (bool, bytes, Storage, Tensor):
             return value
@@ -51,7 +51,7 @@ class _Writer:
             return value
         if kind is int:
             if abs(value) > 2**53:
-                raise ValueError(f"{where} is {value}, but Lua's numbers are whole up to 2**53 only")
+                raise ValueError(f"{_words(where)} is {value}, but Lua's numbers are whole up to 2**53 only")
             return float(value)
         if kind is str:
             return value.encode()
@@ -59,7 +59,7 @@ class _Writer:
             return self._known[id(value)][0]
         made = self._made(value, where)
         if made is None:
-            raise TypeError(f"{where} is of type {kind.__name__}, but {_HOLDS}")
+            raise TypeError(f"{_words(where)} is of type {kind.__name__}, but {_HOLDS}")
         return made
 
     def _made(self, value, where):
@@ -93,17 +93,17 @@ class _Writer:
     def _list(self, values, table, where):
         index = next((i for i, v in enumerate(values) if v is None), None)
         if index is not None:
-            raise TypeError(f"{where}[{index}] is None, which a Lua table cannot hold")
-        table.items += [(float(i + 1), self.raw(v, f"{where}[{i}]")) for i, v in enumerate(values)]
+            raise TypeError(f"{_words(where)}[{index}] is None, which a Lua table cannot hold")
+        table.items += [(float(i + 1), self.raw(v, (where, f"[{i}]"))) for i, v in enumerate(values)]
 
     def _dict(self, values, table, where):
         for key, value in values.items():
-            place = f"{where}[{key!r}]"
+            place = where, f"[{key!r}]"
             if value is None or key is None:
-                raise TypeError(f"{place} is None, which a Lua table cannot hold")
+                raise TypeError(f"{_words(place)} is None, which a Lua table cannot hold")
             if isinstance(key, tuple):
-                raise TypeError(f"{where} has the key {key!r}, but the keys of a Lua table are numbers, strings "
-                                "and booleans, or any value as a Key")
+                raise TypeError(f"{_words(where)} has the key {key!r}, but the keys of a Lua table are numbers, "
+                                "strings and booleans, or any value as a Key")
             table.items.append((self._key(key, place), self.raw(value, place)))
 
     def _key(self, key, place):
@@ -129,17 +129,17 @@ class _Writer:
         thing.content = Table()
         pairs = value.fields.items() if isinstance(value.fields, dict) else (
             (i + 1, item) for i, item in enumerate(value.fields))
-        thing.content.items += [(self._key(key, where), self.raw(item, f"{where}.{key}")) for key, item in pairs]
+        thing.content.items += [(self._key(key, where), self.raw(item, (where, f".{key}"))) for key, item in pairs]
 
     # -- modules ----------------------------------------------------------------------
 
     def _class_of(self, module, where):
         layout = _LAYOUTS.get(type(module))
         if layout is None:
-            raise TypeError(f"{where} is a {type(module).__name__}, which has no form in Torch7's files; "
+            raise TypeError(f"{_words(where)} is a {type(module).__name__}, which has no form in Torch7's files; "
                             "save_checkpoint writes any module")
         if isinstance(module, Module) and not module.sizesKnown:
-            raise TypeError(f"{where}: {module!r} does not know its sizes yet: run forward once")
+            raise TypeError(f"{_words(where)}: {module!r} does not know its sizes yet: run forward once")
         return layout.name if getattr(module, "groups", 1) == 1 else layout.name.replace("nn.", "cudnn.")
 
     def _module(self, module, thing, where):
@@ -158,7 +158,7 @@ class _Writer:
         if isinstance(module, GPU):
             thing.before.append(self.raw([torch_type(module._type), module.device + 1], where))
         thing.content = Table()
-        thing.content.items += [(name.encode(), self.raw(value, f"{where}.{name}"))
+        thing.content.items += [(name.encode(), self.raw(value, (where, f".{name}")))
                                 for name, value in out.items() if value is not None]
 
     def _usual(self, module, name, dtype):
@@ -177,7 +177,7 @@ class _Writer:
         out = {}
         CONFUSION.write(value, out)
         thing.content = Table()
-        thing.content.items += [(name.encode(), self.raw(item, f"{where}.{name}")) for name, item in out.items()]
+        thing.content.items += [(name.encode(), self.raw(item, (where, f".{name}"))) for name, item in out.items()]
 
     # -- tensors ----------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class _Writer:
         if array.dtype == bool:
             used = array.astype(np.uint8)
         elif array.dtype.name not in _NAMES:
-            raise TypeError(f"{where} is an array of {array.dtype.name}, but Torch has tensors of "
+            raise TypeError(f"{_words(where)} is an array of {array.dtype.name}, but Torch has tensors of "
                             f"{', '.join(_NAMES)} only")
         elif not array.dtype.isnative:
             used = array.astype(array.dtype.newbyteorder("="))
@@ -219,6 +219,16 @@ class _Writer:
                 for start, _, raw, array in group:
                     raw.shape, raw.storage, raw.offset = array.shape, storage, start - first
                     raw.strides = tuple(s // array.itemsize for s in array.strides)
+
+
+def _words(where):
+    """A place, kept as its container's place and the last step, as text."""
+    steps = []
+    while where is not None:
+        where, step = where
+        steps.append(step)
+    text = "".join(reversed(steps))
+    return text if len(text) <= 300 else f"{text[:140]} ... {text[-140:]}"
 
 
 def _fresh(kind, dtype):

@@ -45,10 +45,13 @@ def jit(function, extra_key=""):
     return kernel
 
 
-def inline(function):
-    """Compile a helper that kernels call; it becomes part of them, and Python cannot call it."""
+def inline(function, always=False):
+    """Compile a helper that kernels call; it becomes part of them, and Python cannot call it.
+
+    LLVM leaves long helpers as calls, which keep the loop around them scalar, unless *always*.
+    """
     return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cpython_wrapper=True,
-                      no_cfunc_wrapper=True)(function)
+                      no_cfunc_wrapper=True, forceinline=always)(function)
 
 
 def native(*arguments):

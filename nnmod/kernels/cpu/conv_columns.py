@@ -67,6 +67,7 @@ def update_output(g, x, w, b, y):
 
 def convolve(g, x, w, b, y, turned):
     """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
+    offsets = g.kept("turned", lambda: g.turned_offsets()) if turned else g.offsets
     # A kernel of one element reads x where it lies, unless the last vector would reach past its end.
     direct = (g.kernel == g.stride == (1, 1) and g.ph == g.pw == 0 and g.OW % (VECTOR_BYTES // g.size) == 0
               and g.plane == g.P * g.size)
@@ -83,7 +84,8 @@ def convolve(g, x, w, b, y, turned):
     work = _scratch(shared, slot, parts)
     threads.run(_pack_weights, g.G * tiles, threads.grain(g.K * R, threads.ELEMENTS_PER_THREAD), w, b, work, g.numbers,
                 turned, R, RP, tile_bytes)
-    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, g.offsets, wide, direct, tile_bytes, shared, slot,
+    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, offsets, wide, direct, tile_bytes,
+                shared, slot,
                 panel_bytes)
 
 
@@ -117,10 +119,14 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
         first = (unit - g * tiles) * R
         valid, there = e.smaller(R, s.OG - first), out + unit * tile_bytes
         with e.choice(turned.differs(0)) as (yes, no):
-            with yes, e.range(0, s.CG) as plane:
-                kernel = ((g * s.CG + plane) * s.OG + first + 1) * s.taps - 1
-                e.call(pack_rows, one, w + kernel * size, -size, s.taps * size, there + plane * s.taps * RP * size, s.taps,
-                       RP, valid)
+            with yes, e.choice(s.taps.equals(1)) as (one_tap, more):
+                with one_tap:
+                    e.call(pack_rows, one, w + (g * s.CG * s.OG + first) * size, s.OG * size, size, there, s.CG,
+                           RP, valid)
+                with more, e.range(0, s.CG) as plane:
+                    kernel = w + ((g * s.CG + plane) * s.OG + first) * s.taps * size
+                    e.call(pack_rows, one, kernel, size, s.taps * size, there + plane * s.taps * RP * size, s.taps, RP,
+                           valid)
             with no:
                 e.call(pack_rows, one, w + (g * s.OG + first) * s.K * size, size, s.K * size, there, s.K, RP, valid)
         with e.when(b.differs(0)), e.range(0, valid) as i:
@@ -128,7 +134,8 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
 
 
 @jit
-def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
+def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
+            panel_bytes):
     for part in range(start, stop):
         call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
                            address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes))
@@ -146,8 +153,10 @@ def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, siz
 
 
 @native("number", *["int"] * 15)
-def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot, panel_bytes):
-    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
+def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
+                slot, panel_bytes):
+    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+                    shared, slot,
                     panel_bytes)
 
 
@@ -278,10 +287,9 @@ def update_grad_input(g, dy, w, dx, nothing):
     if back:
         convolve(back, dy, w, nothing, dx, True)
         return
-    taps = g.K // g.CG
-    together = max(1, min(g.CG, _FOLD_BYTES // (taps * g.P * g.size)))  # channels
+    together = max(1, min(g.CG, _FOLD_BYTES // (g.taps * g.P * g.size)))  # channels
     together = -(-g.CG // -(-g.CG // together))
-    matrix = rounded(together * taps * g.P * g.size + SLACK, 64)
+    matrix = rounded(together * g.taps * g.P * g.size + SLACK, 64)
     slot = matrix + g.frame_bytes(together)
     units = g.N * g.G * -(-g.CG // together)
     parts = _parts(g, units)
@@ -293,7 +301,8 @@ def as_convolution(g):
     """The geometry of the convolution that leads from dy to dx, or None where the other way is better."""
     (sh, sw), (dh, dw), (kh, kw) = g.stride, g.dilation, g.kernel
     ph, pw = dh * (kh - 1) - g.ph, dw * (kw - 1) - g.pw
-    if (sh, sw) != (1, 1) or ph < 0 or pw < 0 or g.H * g.W > _MORE_WORK * g.P:
+    few = g.taps > 1 and g.N * g.P < 4 * g.O  # windows: turning the kernels round would take most of the time
+    if (sh, sw) != (1, 1) or ph < 0 or pw < 0 or g.H * g.W > _MORE_WORK * g.P or few:
         return None
     return geometry((g.N, g.O, g.OH, g.OW), (g.C, g.OG, kh, kw), (g.N, g.C, g.H, g.W), (1, 1), (ph, pw), (dh, dw),
                     g.G, g.size)
@@ -302,7 +311,8 @@ def as_convolution(g):
 @jit
 def _grad_input(start, stop, parts, units, dy, w, dx, work, sizes, offsets, together, matrix_bytes, slot):
     for part in range(start, stop):
-        call(grad_input_part, (dx.dtype.type(0), part, parts, units, address(dy), address(w), address(dx), aligned(work),
+        call(grad_input_part, (dx.dtype.type(0), part, parts, units, address(dy), address(w), address(dx),
+                               aligned(work),
                                address(sizes), address(offsets), together, matrix_bytes, slot))
 
 
@@ -400,7 +410,8 @@ def _emitted_grad_parameters(typingctx, factor, part, parts, units, x, dy, dw, d
 @native("number", *["int"] * 16)
 def grad_parameters_part(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
                          slot, turned_bytes):
-    _emitted_grad_parameters(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows, lines, shared,
+    _emitted_grad_parameters(factor, part, parts, units, x, dy, dw, db, work, sizes, offsets, wide, by_rows,
+                             lines, shared,
                              slot, turned_bytes)
 
 

@@ -33,18 +33,20 @@ def update_output(g, x, w, b, y):
 
 def _convolve(g, x, w, b, y, turned):
     parts, slot = _parts(g, g.N * g.O), g.frame_bytes(1)
-    threads.run(_output, parts, 1, parts, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers, g.offsets, turned,
+    threads.run(_output, parts, 1, parts, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers,
+                g.offsets, turned,
                 slot)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     back = g.kept("gradient", lambda: as_convolution(g))
-    if back and g.OG == 1:
+    if g.OG == 1 and back:
         _convolve(back, dy, w, nothing, dx, True)
         return
     parts, slot = _parts(g, g.N * g.C), g.frame_bytes(1)
-    threads.run(_grad_input, parts, 1, parts, dy, w, dx, threads.workspace(64 + parts * slot), g.numbers, g.offsets, slot)
+    threads.run(_grad_input, parts, 1, parts, dy, w, dx, threads.workspace(64 + parts * slot), g.numbers,
+                g.offsets, slot)
 
 
 def acc_grad_parameters(g, x, dy, dw, db, scale):
@@ -174,7 +176,8 @@ def _grad_parameters(start, stop, parts, x, dy, dw, db, work, sizes, offsets, su
         for o in range(O * part // parts, O * (part + 1) // parts):
             put_zeros(zero, sums, frame)
             for n in range(N):
-                call(fill_frame, (zero, address(x) + (n * C + o // OG) * H * W * size, 1, H, W, ph, pw, sw, width, plane,
+                call(fill_frame, (zero, address(x) + (n * C + o // OG) * H * W * size, 1, H, W, ph, pw, sw,
+                                  width, plane,
                                   frame))
                 call(plane_sums, (zero, frame, address(offsets), K, address(dy) + (n * O + o) * P * size, OH, OW,
                                   window_row, sums))

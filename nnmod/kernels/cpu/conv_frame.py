@@ -25,7 +25,8 @@ SLACK = 4 * VECTOR_BYTES
 
 
 #: What Geometry.numbers holds.
-NAMES = ("N", "C", "H", "W", "O", "OH", "OW", "G", "CG", "OG", "K", "P", "ph", "pw", "sw", "width", "plane", "window_row",
+NAMES = ("N", "C", "H", "W", "O", "OH", "OW", "G", "CG", "OG", "K", "P", "ph", "pw", "sw", "width", "plane",
+         "window_row",
          "taps")
 
 
@@ -38,7 +39,8 @@ class Geometry:
         self.OH, self.OW = y_shape[2:]
         self.G = groups
         self.OG = self.O // groups
-        self.K = self.CG * kh * kw
+        self.taps = kh * kw
+        self.K = self.CG * self.taps
         self.P = self.OH * self.OW
         self.flops = self.N * self.O * self.K * self.P
         (sh, sw), (ph, pw), (dh, dw) = stride, pad, dilation
@@ -51,7 +53,7 @@ class Geometry:
         self.size = size
         #: as a kernel takes them: see numbers()
         self.numbers = np.array([self.N, self.C, H, W, self.O, self.OH, self.OW, groups, self.CG, self.OG, self.K,
-                                 self.P, ph, pw, sw, width, plane, sh * row, kh * kw], np.int64)
+                                 self.P, ph, pw, sw, width, plane, sh * row, self.taps], np.int64)
         #: where each tap of each channel finds its element for window 0, in bytes
         self.offsets = np.array([c * plane + i * dh * row + (j * dw % sw * width + j * dw // sw) * size
                                  for c in range(self.CG) for i in range(kh) for j in range(kw)], np.int64)
@@ -64,6 +66,10 @@ class Geometry:
         if found is None:
             found = self._kept[name] = make()
         return found
+
+    def turned_offsets(self):
+        """The offsets with the taps of each channel backwards."""
+        return np.ascontiguousarray(self.offsets.reshape(self.CG, -1)[:, ::-1]).reshape(-1)
 
     def frame_bytes(self, channels):
         """The room that a frame of so many channels takes."""

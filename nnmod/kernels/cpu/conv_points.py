@@ -24,7 +24,8 @@ def _flat(g, back=False):
     """The same with all pixels in one row; *back*: from y to x."""
     planes, inner = ((g.C, g.O), g.CG) if not back else ((g.O, g.C), g.OG)
     return g.kept(("flat", back), lambda: geometry(
-        (g.N, planes[0], 1, g.P), (planes[1], inner, 1, 1), (g.N, planes[1], 1, g.P), (1, 1), (0, 0), (1, 1), g.G, g.size))
+        (g.N, planes[0], 1, g.P), (planes[1], inner, 1, 1), (g.N, planes[1], 1, g.P), (1, 1), (0, 0), (1, 1),
+        g.G, g.size))
 
 
 def update_output(g, x, w, b, y):

@@ -143,7 +143,8 @@ def _tiles(start, stop, parts, groups, x, b, y, work, u_bytes, slot, patch_bytes
         strip = m + m_bytes
         for group in range(groups * part // parts, groups * (part + 1) // parts):
             first, last = group * together, min((group + 1) * together, rows)
-            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch, v, v_tile,
+            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+                                  v, v_tile,
                                   v_cell))
             tiles = (last - first) * across
             whole = tiles // TALL_ROWS
@@ -205,10 +206,12 @@ def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_b
         for first in range(0, rows, together):
             last = min(first + together, rows)
             tiles = (last - first) * across
-            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch, v, v_tile,
+            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+                                  v, v_tile,
                                   v_cell))
             # Of all planes of dy, those of this part.
-            call(transform_rows, (zero, address(dy) + o0 * OH * OW * size, wanted, OH, OW, 0, 0, down, across, first, last,
+            call(transform_rows, (zero, address(dy) + o0 * OH * OW * size, wanted, OH, OW, 0, 0, down, across,
+                                  first, last,
                                   o1 - o0, patch, q, q_tile, q_cell))
             for panel in range(j0, j1):
                 for cell in range(_CELLS):

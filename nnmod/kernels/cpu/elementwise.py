@@ -185,4 +185,4 @@ def _compilable(formula):
         for cell in formula.__closure__ or ()
     ) or None
     return inline(types.FunctionType(
-        formula.__code__, scope, formula.__name__, formula.__defaults__, cells))
+        formula.__code__, scope, formula.__name__, formula.__defaults__, cells), always=True)

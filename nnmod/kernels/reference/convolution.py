@@ -28,7 +28,8 @@ def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), group
         reach, as NaN, others of the same 4x4 tiles (with other methods it does not).  Not used
         with the environment variable NNMOD_WINOGRAD=0.
 
-    nnmod.kernels.setconv2dmethod overrules the choice.
+    x_shape, w_shape, y_shape, stride, pad, dilation, groups are those of the kernels below, and
+    dtype the name of the tensors' dtype.  nnmod.kernels.setconv2dmethod overrules the choice.
     """
     return "im2col"
 
