@@ -147,9 +147,9 @@ def read(buffer, copy=True):
                     raise T7Error("nothing, or zeros, follow the first object", at)
             return value
         except T7Error as error:
-            errors.append(error)
+            errors.append((source.at, error))
     # Sizes that make no sense are met at once; the reading that came further is the right one.
-    raise max(errors, key=lambda error: error.position) from None
+    raise max(errors, key=lambda pair: pair[0])[1] from None
 
 
 def read_file(file, map=False):
