@@ -322,7 +322,8 @@ class _Ascii:
         if len(words) != count:
             raise T7Error(f"{what}: {count} numbers must stand in the line, found {len(words)}", start)
         try:
-            return np.array(words).astype(kind).astype(dtype)
+            with np.errstate(all="ignore"):  # what is too large becomes infinite, as in Torch
+                return np.array(words).astype(kind).astype(dtype)
         except (ValueError, OverflowError):
             raise T7Error(f"{what}: the line holds something else than numbers", start) from None
 
