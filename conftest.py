@@ -10,7 +10,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import nnmod
 
 # Without numba there is nothing to look for in the compiled backend.
-collect_ignore_glob = [] if importlib.util.find_spec("numba") else ["nnmod/kernels/cpu/*"]
+collect_ignore_glob = [] if importlib.util.find_spec("numba") else [
+    "nnmod/kernels/cpu/*", "tests/*_draws.py", "tests/soak_*.py"]
 # The examples of SciPy's methods need SciPy.
 collect_ignore_glob += [] if importlib.util.find_spec("scipy") else ["nnmod/optim/scipy_methods.py"]
 
