@@ -106,7 +106,7 @@ class LookupTable(Module):
         input = self.takeInput(input)
         check.integers("input", input)
         if input.ndim == 0:
-            raise ShapeError(f"input must have one dimension or more, got a single number; use input[None]")
+            raise ShapeError("input must have one dimension or more, got a single number; use input[None]")
         size = self.nIndex, self.nOutput
         if self.paramNames:
             check.parameters(self, weight=size)

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from . import check, geometry, init, kernels, tensor
+from . import check, geometry, kernels, tensor
 from .errors import ShapeError
 from .windowed import Windowed
 

@@ -289,9 +289,7 @@ class JoinTable(Module):
         return self.gradInput
 
     def _axis(self, first):
-        if self.nInputDims is not None and self.dimension >= 0 and first.ndim == self.nInputDims + 1:
-            return self.dimension + 1
-        return self.dimension
+        return check.axis("dimension", self.dimension, first.ndim, self.nInputDims)
 
     def describe(self):
         return f"{self.dimension}" + ("" if self.nInputDims is None else f", nInputDims={self.nInputDims}")

@@ -199,16 +199,6 @@ def random_leaky_relu_slope(x, slope):
     return select(x <= constant(0, x), slope, select(x == x, constant(1, x), x))
 
 
-def gated_linear_unit(a, b):
-    return a * sigmoid(b)
-
-
-def gated_linear_unit_grad(a, b, dy):
-    """Returns the gradients of a and of b."""
-    s = sigmoid(b)
-    return dy * s, dy * a * (constant(1, b) - s) * s
-
-
 # -- plain functions --------------------------------------------------------------
 
 def absolute(x):

@@ -1,5 +1,5 @@
 """L-BFGS: Newton's method with a curvature learned from the last steps."""
-from .. import check, tensor
+from .. import tensor
 from . import protocol
 from .vectors import add_scaled, combine, dot, scale, sum_abs
 

@@ -68,7 +68,7 @@ def _share(part, parts, size, step):
 @jit
 def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
-    one, size, step = x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
+    one, size = x.dtype.type(1), x.itemsize
     units = N * G
     for part in range(start, stop):
         for sample in range(units * part // parts, units * (part + 1) // parts):
@@ -89,7 +89,7 @@ def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot):
 @jit
 def _grad_input(start, stop, parts, dy, w, dx, work, sizes, sh, sw, slot):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
-    zero, one, size, step = dx.dtype.type(0), dx.dtype.type(1), dx.itemsize, lanes(dx.dtype.type(0))
+    zero, one, size = dx.dtype.type(0), dx.dtype.type(1), dx.itemsize
     units = N * G
     for part in range(start, stop):
         for sample in range(units * part // parts, units * (part + 1) // parts):

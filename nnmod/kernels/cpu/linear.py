@@ -124,21 +124,6 @@ def _share(part, parts, size, step):
     return min(steps * part // parts * step, size), min(steps * (part + 1) // parts * step, size)
 
 
-@inline
-def gemm_rows(first, last, a, b, c, alpha, beta, trans_a, trans_b):
-    """Rows first .. last of c, inside a kernel; c's rows without gaps."""
-    M, N = c.shape
-    K, a_row, a_k = a.shape[1], a.strides[0], a.strides[1]
-    if trans_a:
-        K, a_row, a_k = a.shape[0], a.strides[1], a.strides[0]
-    b_k, b_col = b.strides
-    if trans_b:
-        b_k, b_col = b_col, b_k
-    number = c.dtype.type
-    multiply(M, N, K, first, last, 0, N, address(a), a_row, a_k, address(b), b_k, b_col,
-             address(c), c.strides[0], c.strides[1], number(alpha), number(beta), 0, 0, 0)
-
-
 @jit
 def _sum_rows(start, stop, x, row, scale):
     scale = row.dtype.type(scale)

@@ -507,27 +507,9 @@ def load(typingctx, like, address):
 
 
 @intrinsic
-def load_part(typingctx, like, address, count):
-    """The first *count* lanes of the vector at *address*; zeros, unread, in the others."""
-    def emit(e, like, address, count):
-        return e.load(address, e.mask(count))
-
-    return _vector(like)(like, types.intp, types.intp), _codegen(like, emit)
-
-
-@intrinsic
 def store(typingctx, vector, address):
     """Write all lanes to *address*."""
     return types.void(vector, types.intp), _codegen(vector.dtype, Emitter.store)
-
-
-@intrinsic
-def store_part(typingctx, vector, address, count):
-    """Write the first *count* lanes to *address*, and nothing beyond them."""
-    def emit(e, vector, address, count):
-        e.store(vector, address, e.mask(count))
-
-    return types.void(vector, types.intp, types.intp), _codegen(vector.dtype, emit)
 
 
 @intrinsic
