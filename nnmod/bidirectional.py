@@ -162,11 +162,11 @@ class _TwoWays(Container):
     # A subclass gives four slices: the steps that each module reads, and those it speaks for.
 
     def _slices(self, T):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _slices(T)")
 
     def _joined(self, outputs, reverse):
         """The table of pairs that merge takes, one for each step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _joined(outputs, reverse)")
 
     def updateOutput(self, input):
         input = self.takeInput(input)
