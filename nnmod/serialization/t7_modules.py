@@ -1,6 +1,6 @@
 """Which class of Torch is which of nnmod's, and where their fields lie: one line each.
 
-Classes whose fields need more than a line are in t7_special.py.
+Classes whose fields need more than a line are in t7_special.py and t7_criterion.py.
 """
 from .. import (
     activation, arithmetic, broadcast, classification_criterion, composite_criterion, container, convolution, criterion,
