@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import nested, tensor
+from . import nested, notebook, tensor
 from .convolution import TemporalConvolution, _Convolution
 from .distance import Cosine, Euclidean
 from .full_convolution import _FullConvolution
@@ -196,24 +196,12 @@ def shape_text(shape):
     return "x".join(map(str, shape)) or "number"
 
 
-def head(module):
-    """The first line of a module's repr, which names its class and its sizes.
-
-    >>> from nnmod import Concat, Linear
-    >>> head(Concat(1, Linear(2, 3)))
-    'Concat(1)'
-    """
-    text = type(module).__name__
-    words = module.describe()
-    return text + (f"({words})" if words or not module.modules else "")
-
-
 def tree_text(layer, name=None):
     """The line of a layer in a tree: its number, indented by its depth, and its head."""
     number = layer.path.rpartition(".")[2]
     if number:
         number = number.ljust(len(str(layer.siblings - 1))) + "  "
-    return "  " * layer.depth + number + (head(layer.module) if name is None else name)
+    return "  " * layer.depth + number + (notebook.head(layer.module) if name is None else name)
 
 
 # -- arithmetic ---------------------------------------------------------------------

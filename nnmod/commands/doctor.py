@@ -86,14 +86,14 @@ def _cache():
     """Where compiled kernels are kept, how much there is, and whether it can be written."""
     if kernels.backend_name() != "cpu":
         return None
-    from ..kernels.cpu import gemm
-    kernel = next((value for value in vars(gemm).values() if hasattr(value, "_cache")), None)
-    place = getattr(getattr(kernel, "_cache", None), "_cache_path", None)
+    from ..kernels.cpu import linear
+    # Kernels of one folder of sources share one folder of the cache.
+    caches = [getattr(value, "_cache", None) for value in vars(linear).values()]
+    place = next((cache._cache_path for cache in caches if hasattr(cache, "_cache_path")), None)
     if place is None:
         return {"place": None, "files": 0, "bytes": 0, "writable": False}
-    # Kernels of one folder of sources share one folder of the cache.
     folder = pathlib.Path(place)
-    files = [path for path in folder.glob("*.nb[ic]")] if folder.is_dir() else []
+    files = list(folder.glob("*.nb[ic]")) if folder.is_dir() else []
     writable = os.access(folder if folder.is_dir() else folder.parent, os.W_OK)
     return {"place": str(folder), "files": len(files), "bytes": sum(path.stat().st_size for path in files),
             "writable": writable}

@@ -1,7 +1,7 @@
 """nnmod info: what a model is made of."""
 import os
 
-from .. import summary
+from .. import notebook, summary
 from ..serialization.t7 import Opaque
 from . import files, shapes, values
 from .text import count_text, say, say_json, size_text, table
@@ -80,7 +80,7 @@ def _as_json(options, net, found, kind, unknown):
         "parameters": found.parameters, "bytes": found.bytes, "output_bytes": found.outputBytes,
         "multiply_adds": found.multiplyAdds, "opaque": unknown,
         "layers": [{
-            "path": layer.path, "class": type(layer.module).__name__, "text": summary.head(layer.module),
+            "path": layer.path, "class": type(layer.module).__name__, "text": notebook.head(layer.module),
             "parameters": layer.parameters, "shared": layer.shared, "bytes": layer.bytes,
             "output": layer.output, "multiply_adds": layer.multiplyAdds, "calls": layer.calls,
         } for layer in found.layers],

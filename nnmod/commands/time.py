@@ -1,5 +1,7 @@
 """nnmod time: how long each layer takes, forward and backward."""
-from .. import drawing, kernels, summary, timing
+import os
+
+from .. import drawing, kernels, notebook, summary, timing
 from . import files, shapes, values
 from .text import count_text, say, say_json, table
 from .write import guard
@@ -31,8 +33,9 @@ def _tell(options, net, times):
     total = times.forward + times.backward
     rows = [("layer", "output", "forward", "GF/s", "backward", "GF/s", "share")]
     layers = {layer.path: layer for layer in times.summary.layers}
+    wide = max(len(row.path) for row in times.rows)
     for row in times.rows:
-        rows.append((f"{row.path}  {summary.head(row.module)}".strip(),
+        rows.append((f"{row.path:{wide}}  {notebook.head(row.module)}".strip(),
                      summary.shape_text(layers[row.path].output),
                      _ms(row.forward), _rate(row.forwardRate), _ms(row.backward), _rate(row.backwardRate),
                      f"{100 * (row.forward + row.backward) / total:.1f} %"))
@@ -95,7 +98,7 @@ def _as_json(options, times):
         "between_forward_s": forward, "between_backward_s": backward,
         "multiply_adds": times.summary.multiplyAdds,
         "layers": [{
-            "path": row.path, "text": summary.head(row.module), "output": layers[row.path].output,
+            "path": row.path, "text": notebook.head(row.module), "output": layers[row.path].output,
             "forward_s": row.forward, "backward_s": row.backward, "multiply_adds": row.multiplyAdds,
             "forward_flops_per_s": row.forwardRate, "backward_flops_per_s": row.backwardRate,
         } for row in times.rows],
@@ -103,9 +106,9 @@ def _as_json(options, times):
 
 
 def _plot(options, times):
-    names = [f"{row.path}  {summary.head(row.module)}".strip() for row in times.rows]
+    names = [f"{row.path}  {notebook.head(row.module)}".strip() for row in times.rows]
 
-    file = options.file.replace("$", r"\$")  # matplotlib would set what is between two as a formula
+    file = os.path.basename(options.file).replace("$", r"\$")  # matplotlib would set what is between two as a formula
 
     def draw(axes):
         places = range(len(names))
@@ -116,10 +119,10 @@ def _plot(options, times):
         axes.set_yticks(places, names, fontsize=9)
         axes.invert_yaxis()
         axes.margins(y=0.01)
-        axes.set(xlabel="time in ms", title=f"{file}, input {options.input}: "
-                 f"{1000 * times.forward:.3g} ms forward, {1000 * times.backward:.3g} ms backward")
+        axes.set(xlabel="time in ms", title=f"{file}, input {options.input}\n{1000 * times.forward:.3g} ms forward, "
+                                            f"{1000 * times.backward:.3g} ms backward")
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="best")
 
-    drawing.draw_on(options.plot, draw, (9, 1.6 + 0.24 * len(names)))
+    drawing.draw_on(options.plot, draw, (9, 1.8 + 0.24 * len(names)))

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from .. import summary, tensor
+from .. import notebook, summary, tensor
 from ..criterion import Criterion
 from ..module import Module
 from ..serialization.t7 import Function, Key, Opaque, OpaqueCriterion, Record
@@ -107,8 +107,11 @@ def _reachable(value):
 
 def kind(value):
     """What *value* is, in a few words: ``float32 tensor of 6x1x5x5``."""
+    if tensor.is_tensor(value) and value.ndim == 0:  # what an .npz makes of a number or a text
+        return kind(value.item())
     if tensor.is_tensor(value):
-        return f"{value.dtype.name} {summary.shape_text(value.shape)}" if value.ndim else f"{value.dtype.name} number"
+        name = value.dtype.name if value.dtype.kind != "U" else "text"
+        return f"{name} {summary.shape_text(value.shape)}"
     if isinstance(value, dict):
         return f"table of {len(value)}"
     if isinstance(value, (list, tuple)):
@@ -118,7 +121,7 @@ def kind(value):
     if isinstance(value, Record):
         return f"{value.className} (a record of {_count(value.fields)})"
     if isinstance(value, Module):
-        return summary.head(value)
+        return notebook.head(value)
     if isinstance(value, Key):
         return repr(value)
     if isinstance(value, str):
