@@ -26,7 +26,11 @@ def tree(module):
     count, parameters = _counts(module)
     large = count[id(module)] > _UNFOLDED
     lines = ['<div style="font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;line-height:1.5;'
-             'max-width:60em">']
+             'max-width:68em">']
+    if module.modules:
+        lines.append(f'<div style="{_ROW};opacity:.55"><span style="{_NAME}"></span>'
+                     f'<span style="{_NUMBER.format(16, 1)}">output</span>'
+                     f'<span style="{_NUMBER.format(8, 1)}">parameters</span></div>')
     # Steps to take, last first: a module with its number and depth, or text that ends one.  No recursion:
     # a network can be as deep as it likes.
     waiting = [(module, "", 0)]
@@ -41,8 +45,10 @@ def tree(module):
             lines.append(f'<div style="{_ROW};padding-left:1.05em">{row}</div>')
             continue
         opened = "" if large and depth else " open"
-        lines.append(f'<details{opened}><summary style="cursor:pointer"><span style="{_ROW};display:inline-flex;'
-                     f'width:calc(100% - 1.2em)">{row}</span></summary><div style="{_BELOW}">')
+        # The marker stands outside, so that the rows of leaves and of containers are equally wide.
+        lines.append(f'<details{opened}><summary style="cursor:pointer;margin-left:1.05em;'
+                     f'list-style-position:outside"><div style="{_ROW}">{row}</div></summary>'
+                     f'<div style="{_BELOW}">')
         waiting.append("</div></details>")
         waiting += [(child, str(index), depth + 1) for index, child in reversed(list(enumerate(here.modules)))]
     return "".join([*lines, "</div>"])
@@ -71,10 +77,10 @@ def shape_text(value):
 def _row(module, number, parameters):
     learns = f"{parameters:,}" if parameters else ""
     weight = "font-weight:600" if module.modules else ""
-    label = f'<span style="opacity:.5">{number}</span>&nbsp; ' if number else ""
+    label = f'<span style="opacity:.5;display:inline-block;min-width:2.2em">{number}</span>' if number else ""
     text = html.escape(head(module))
     return (f'<span style="{_NAME};{weight}" title="{text}">{label}{text}</span>'
-            f'<span style="{_NUMBER.format(13, .75)}">{html.escape(shape_text(module.output))}</span>'
+            f'<span style="{_NUMBER.format(16, .75)}">{html.escape(shape_text(module.output))}</span>'
             f'<span style="{_NUMBER.format(8, 1)}">{learns}</span>')
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import nnmod as nn
 
-from . import nested, tensor
+from . import kernels, nested, tensor
 
 _MAP = np.array([[0, 0], [1, 0], [1, 1]])
 _ONES = np.ones((3, 3), np.float32)
@@ -48,6 +48,11 @@ def _unpool(pool, unpool):
     return lambda: nn.Sequential(pool, unpool(pool))
 
 
+def _by_frequency():
+    table = nn.LookupTable(7, 4)
+    return table.scaleGradByFreq() or table
+
+
 def _step():
     return nn.Sequential(nn.ParallelTable(nn.Linear(3, 4), nn.Linear(4, 4)), nn.CAddTable(), nn.Tanh())
 
@@ -63,7 +68,10 @@ GROUPS = {
     ],
     "lookup": [
         (lambda: nn.LookupTable(7, 4), _indices(7, 5)), (lambda: nn.LookupTable(7, 4, 1, 1.0), _indices(7, 2, 5)),
-        (lambda: nn.LookupTableMaskZero(7, 4), _indices(7, 5)), (lambda: nn.SparseLinear(6, 3), _pairs),
+        (lambda: nn.LookupTableMaskZero(7, 4), _indices(7, 5)), (_by_frequency, _indices(7, 5)),
+        (lambda: nn.SparseLinear(6, 3), _pairs), (lambda: nn.SparseLinear(6, 3, True), _pairs),
+        (lambda: nn.IndexLinear(9, 3, normalize=True),
+         lambda rng: [rng.integers(0, 9, 8), rng.standard_normal(8), np.array([4, 1, 3])]),
         (lambda: nn.IndexLinear(9, 3),
          lambda rng: [rng.integers(0, 9, 8), rng.standard_normal(8), np.array([4, 1, 3])]),
     ],
@@ -90,6 +98,7 @@ GROUPS = {
         (lambda: nn.SpatialConvolution(256, 256, 3, 3, 1, 1, 1, 1), (1, 256, 8, 8)),
         (lambda: nn.SpatialConvolution(8, 8, 3, 3, 1, 1, 1, 1, groups=8), (2, 8, 16, 16)),
         (lambda: nn.SpatialConvolution(8, 8, 3, 3, 1, 1, 1, 1, groups=2), (2, 8, 16, 16)),
+        (lambda: nn.SpatialConvolution(8, 8, 3, 3, 2, 2, 1, 1, groups=8), (2, 8, 16, 16)),
         (lambda: nn.SpatialDilatedConvolution(4, 8, 3, 3, 1, 1, 2, 2, 2, 2), (2, 4, 16, 16)),
         (lambda: nn.SpatialFullConvolution(4, 3, 4, 4, 2, 2, 1, 1), (2, 4, 8, 8)),
     ],
@@ -161,9 +170,11 @@ GROUPS = {
         (nn.WhiteNoise, (4, 7)),
     ],
     "shapes": [
-        (lambda: nn.Transpose((0, 1)), (3, 4)), (lambda: nn.Convert("bchw", "bhwc"), (2, 3, 4, 5)),
+        (lambda: nn.Transpose((0, 1)), (3, 4)), (lambda: nn.Transpose((0, 1)), (3, 4, 5)), (lambda: nn.Convert("bchw", "bhwc"), (2, 3, 4, 5)),
         (lambda: nn.Select(1, 2), (2, 3, 4)), (lambda: nn.Narrow(1, 1, 2), (2, 4, 3)), (lambda: nn.Replicate(3), (2, 4)),
         (lambda: nn.Index(0), lambda rng: [rng.standard_normal((5, 3)), np.array([0, 2])]),
+        (lambda: nn.Index(0), lambda rng: [rng.standard_normal(5), np.array([0, 2])]),
+        (lambda: nn.Index(1), lambda rng: [rng.standard_normal((3, 5)), np.array([0, 2])]),
         (nn.MaskedSelect, lambda rng: [rng.standard_normal((3, 4)), np.eye(3, 4).astype(bool)]),
         (lambda: nn.OneHot(5), _indices(5, 7)), (nn.Sum, (3, 4)), (lambda: nn.Sum(1), (3, 4, 5)),
         (lambda: nn.Mean(1), (3, 4)), (nn.Max, (5, 4)), (lambda: nn.Max(1), (5, 4, 3)), (lambda: nn.Min(1), (5, 4)),
@@ -178,7 +189,8 @@ GROUPS = {
     ],
     "recurrent": [
         (lambda: nn.SeqLSTM(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTMP(3, 5, 2), (4, 2, 3)),
-        (lambda: nn.SeqGRU(3, 4), (5, 2, 3)), (lambda: nn.SeqBRNN(3, 4), (4, 2, 3)),
+        (lambda: nn.SeqGRU(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTM(3, 4).setLengths([5, 3]), (5, 2, 3)),
+        (lambda: nn.SeqBRNN(3, 4), (4, 2, 3)),
         *[(lambda cls=cls: nn.Sequencer(cls(3, 4)), (5, 2, 3)) for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.Mufuru)],
         (lambda: nn.Sequencer(nn.Recurrence(_step(), 4, 1)), (4, 2, 3)),
         (lambda: nn.BiSequencer(nn.LSTM(3, 2)), (4, 2, 3)), (lambda: nn.MaskZero(nn.Linear(3, 2), 1), (4, 3)),
@@ -216,6 +228,9 @@ def compile_group(name, dtype="float32"):
     try:
         for make, input, *target in GROUPS[name]:
             (_criterion if target else _module)(make, input, *target, dtype=dtype)
+        if name == "linear":  # matrices with gaps between their rows
+            a, b, c = (np.ones((4, 6), dtype)[:, :4] for _ in range(3))
+            kernels.of(a).gemm(a, b, c)
         if name == "optim":
             _optimizers(dtype)
     finally:
@@ -247,6 +262,7 @@ def _module(make, input, dtype):
         net.zeroGradParameters()
     net.backward(given, nested.map(_gradient, net.output))
     net.updateParameters(0.1)
+    net.zeroGradParameters()
     net.evaluate().forward(_input(input, dtype))
     net.reset()
 

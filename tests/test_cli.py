@@ -54,7 +54,7 @@ def model(tmp_path):
 def unknown(tmp_path):
     path = tmp_path / "unknown.t7"
     net = small()
-    net.add(Opaque("fb.Mystery", 1, {"gain": 2.5, "table": np.ones(3)}))
+    net.add(Opaque("nn.Mystery", 1, {"gain": 2.5, "table": np.ones(3)}))
     nnmod.save(path, net)
     return path
 
@@ -203,11 +203,11 @@ def test_info_where_the_input_does_not_fit_names_the_layer(nn):
 def test_info_marks_what_cannot_run_and_names_all_of_it(nn, unknown):
     for more in ([], ["--input", "1x3"]):
         code, out, _ = nn("info", unknown, *more)
-        assert code == 1 and re.search(r"^  3  \?\? fb.Mystery, opaque", out, re.M)
-        assert "fb.Mystery at 3: nnmod does not know this class" in out
+        assert code == 1 and re.search(r"^  3  \?\? nn.Mystery, opaque", out, re.M)
+        assert "nn.Mystery at 3: nnmod does not know this class" in out
     code, out, _ = nn("info", unknown, "--json")
-    assert code == 1 and "fb.Mystery" in json.loads(out)["opaque"][0]
-    refused(nn("time", unknown, "--input", "1x3"), "nnmod cannot run: fb.Mystery")
+    assert code == 1 and "nn.Mystery" in json.loads(out)["opaque"][0]
+    refused(nn("time", unknown, "--input", "1x3"), "nnmod cannot run: nn.Mystery")
 
 
 def test_info_of_data_and_of_one_model_among_others(nn, tmp_path):
