@@ -113,7 +113,7 @@ _STYLE = [
     '  edge [color="#5a6472", arrowsize=0.7, fontname=Helvetica, fontsize=9]',
 ]
 _LEARNS, _MEETS, _OPAQUE = "#dbe7f6", "#f8edd6", "#f6d5d0"
-#: Attributes that make links of a picture, or have Graphviz read files: a network from a stranger's file may name them.
+#: Attributes that make links of a picture, or have Graphviz read files: a stranger's network may name them.
 _REACHES_OUT = {"url", "href", "target", "image", "imagepath", "shapefile", "fontpath", "_background",
                 *(end + link for end in ("edge", "head", "tail", "label") for link in ("url", "href", "target"))}
 

@@ -50,7 +50,8 @@ def tree(module):
                      f'list-style-position:outside"><div style="{_ROW}">{row}</div></summary>'
                      f'<div style="{_BELOW}">')
         waiting.append("</div></details>")
-        waiting += [(child, str(index), depth + 1) for index, child in reversed(list(enumerate(here.modules)))]
+        waiting += [(child, str(index), depth + 1)
+                    for index, child in reversed(list(enumerate(here.modules)))]
     return "".join([*lines, "</div>"])
 
 
@@ -85,7 +86,7 @@ def _row(module, number, parameters):
 
 
 def _counts(module):
-    """How many modules each tree has, and how many parameters; one that is shared counts where it is first."""
+    """How many modules each tree has, and how many parameters: shared ones count where they are first."""
     order, seen = [], set()
     waiting = [module]
     own, count = {}, {}

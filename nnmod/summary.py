@@ -254,7 +254,7 @@ def _local(module, input):
 
 
 def _window(module, input):
-    return _size(module.output) * math.prod(module._kernel())
+    return _size(module.output) * module.kW * getattr(module, "kH", 1)
 
 
 def _bilinear(module, input):

@@ -40,7 +40,9 @@ class LayerTime:
     @property
     def backwardRate(self):
         """FLOPs a second of the backward: as many for each gradient as the forward has."""
-        return self.gradients * 2 * self.multiplyAdds / self.backward if self.multiplyAdds and self.backward else None
+        if not (self.multiplyAdds and self.backward):
+            return None
+        return self.gradients * 2 * self.multiplyAdds / self.backward
 
 
 class Times:
@@ -130,4 +132,5 @@ def time_layers(net, input, repeats=None, seconds=2.0):
 
 def _gradients(module):
     """How many products of the forward's size the backward has: by the input, and by the weights."""
-    return bool(module.needsGradInput) + any(getattr(module, name, None) is not None for name in module.paramNames)
+    learns = any(getattr(module, name, None) is not None for name in module.paramNames)
+    return bool(module.needsGradInput) + learns

@@ -4,7 +4,7 @@ A kernel is compiled when it is first called with arguments of a new kind, and k
 so a small pass of each module, in shapes that choose each of its ways, compiles them all.
 
 >>> sorted(GROUPS)[:3]
-['activation', 'classification', 'convolution']
+['activation', 'broadcast', 'classification']
 """
 import os
 
@@ -61,13 +61,15 @@ def _step():
 #: generator; a criterion has a target behind it.  The large shapes are those that choose another way.
 GROUPS = {
     "linear": [
-        (lambda: nn.Linear(5, 3), (4, 5)), (lambda: nn.Linear(5, 3), (5,)), (lambda: nn.Linear(300, 200), (64, 300)),
+        (lambda: nn.Linear(5, 3), (4, 5)), (lambda: nn.Linear(5, 3), (5,)),
+        (lambda: nn.Linear(300, 200), (64, 300)),
         (lambda: nn.LinearNoBias(5, 3), (4, 5)), (lambda: nn.LinearWeightNorm(5, 3), (4, 5)),
         (lambda: nn.PartialLinear(5, 3), (4, 5)), (lambda: nn.Bilinear(3, 4, 2), [(5, 3), (5, 4)]),
         (lambda: nn.Maxout(5, 3, 2), (4, 5)), (lambda: nn.WeightNorm(nn.Linear(5, 3)), (4, 5)),
     ],
     "lookup": [
-        (lambda: nn.LookupTable(7, 4), _indices(7, 5)), (lambda: nn.LookupTable(7, 4, 1, 1.0), _indices(7, 2, 5)),
+        (lambda: nn.LookupTable(7, 4), _indices(7, 5)),
+        (lambda: nn.LookupTable(7, 4, 1, 1.0), _indices(7, 2, 5)),
         (lambda: nn.LookupTableMaskZero(7, 4), _indices(7, 5)), (_by_frequency, _indices(7, 5)),
         (lambda: nn.SparseLinear(6, 3), _pairs), (lambda: nn.SparseLinear(6, 3, True), _pairs),
         (lambda: nn.IndexLinear(9, 3, normalize=True),
@@ -84,7 +86,8 @@ GROUPS = {
         (lambda: nn.Euclidean(5, 3), (4, 5)), (lambda: nn.WeightedEuclidean(5, 3), (4, 5)),
         (lambda: nn.Cosine(5, 3), (4, 5)), (lambda: nn.Kmeans(3, 4), (7, 4)),
         (nn.CosineDistance, [(4, 5), (4, 5)]), (nn.DotProduct, [(4, 5), (4, 5)]),
-        (lambda: nn.PairwiseDistance(2), [(4, 5), (4, 5)]), (lambda: nn.PairwiseDistance(1), [(4, 5), (4, 5)]),
+        (lambda: nn.PairwiseDistance(2), [(4, 5), (4, 5)]),
+        (lambda: nn.PairwiseDistance(1), [(4, 5), (4, 5)]),
     ],
     "convolution": [
         (lambda: nn.SpatialConvolution(3, 8, 3, 3, 1, 1, 1, 1), (2, 3, 16, 16)),
@@ -105,8 +108,10 @@ GROUPS = {
     "convolution family": [
         (lambda: nn.VolumetricConvolution(2, 3, 2, 3, 2), (2, 2, 4, 6, 5)),
         (lambda: nn.VolumetricFullConvolution(2, 3, 2, 3, 2), (2, 2, 2, 2, 3)),
-        (lambda: nn.TemporalConvolution(3, 5, 3), (2, 6, 3)), (lambda: nn.TemporalRowConvolution(3, 3), (2, 8, 3)),
-        (lambda: nn.TemporalSubSampling(3, 2), (2, 6, 3)), (lambda: nn.SpatialSubSampling(3, 2, 2), (2, 3, 6, 6)),
+        (lambda: nn.TemporalConvolution(3, 5, 3), (2, 6, 3)),
+        (lambda: nn.TemporalRowConvolution(3, 3), (2, 8, 3)),
+        (lambda: nn.TemporalSubSampling(3, 2), (2, 6, 3)),
+        (lambda: nn.SpatialSubSampling(3, 2, 2), (2, 3, 6, 6)),
         (lambda: nn.SpatialConvolutionMap(_MAP, 3, 3), (2, 2, 6, 6)),
         (lambda: nn.SpatialFullConvolutionMap(_MAP, 3, 3), (2, 2, 6, 6)),
         (lambda: nn.SpatialDepthWiseConvolution(3, 2, 3, 3), (2, 3, 6, 6)),
@@ -127,7 +132,8 @@ GROUPS = {
         (lambda: nn.SpatialFractionalMaxPooling(2, 2, 3, 3), (2, 2, 6, 6)),
         (lambda: nn.VolumetricFractionalMaxPooling(2, 2, 2, 3, 3, 3), (2, 2, 6, 6, 6)),
         (lambda: nn.TemporalDynamicKMaxPooling(3), (2, 7, 4)),
-        (lambda: nn.SpatialLPPooling(2, 2, 2, 2), (2, 2, 4, 4)), (lambda: nn.FeatureLPPooling(2, 1, 2, True), (3, 5)),
+        (lambda: nn.SpatialLPPooling(2, 2, 2, 2), (2, 2, 4, 4)),
+        (lambda: nn.FeatureLPPooling(2, 1, 2, True), (3, 5)),
     ],
     "resampling": [
         (lambda: nn.SpatialUpSamplingNearest(2), (2, 3, 4, 5)), (lambda: nn.UpSampling(2), (2, 3, 4, 5)),
@@ -140,7 +146,8 @@ GROUPS = {
     "normalization": [
         (lambda: nn.BatchNormalization(3), (5, 3)), (lambda: nn.SpatialBatchNormalization(3), (2, 3, 4, 4)),
         (lambda: nn.SpatialBatchNormalization(16), (8, 16, 32, 32)),
-        (lambda: nn.VolumetricBatchNormalization(3), (2, 3, 2, 2, 3)), (lambda: nn.LayerNormalization(5), (4, 5)),
+        (lambda: nn.VolumetricBatchNormalization(3), (2, 3, 2, 2, 3)),
+        (lambda: nn.LayerNormalization(5), (4, 5)),
         (lambda: nn.Normalize(2), (4, 5)), (lambda: nn.SpatialCrossMapLRN(3), (2, 5, 4, 4)),
         (lambda: nn.SpatialSubtractiveNormalization(3, _ONES), (2, 3, 6, 6)),
         (lambda: nn.SpatialDivisiveNormalization(3, _ONES), (2, 3, 6, 6)),
@@ -148,7 +155,8 @@ GROUPS = {
     ],
     "activation": [
         *[(make, (4, 40)) for make in (
-            nn.ReLU, lambda: nn.ReLU(True), nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.Threshold, nn.HardTanh, nn.RReLU,
+            nn.ReLU, lambda: nn.ReLU(True), nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.Threshold, nn.HardTanh,
+            nn.RReLU,
             nn.HardShrink, nn.SoftShrink, nn.PReLU, lambda: nn.CReLU(1), lambda: nn.Clamp(-0.5, 0.8))],
         (lambda: nn.PReLU(3), (2, 3, 4, 4)),
     ],
@@ -170,35 +178,42 @@ GROUPS = {
         (nn.WhiteNoise, (4, 7)),
     ],
     "shapes": [
-        (lambda: nn.Transpose((0, 1)), (3, 4)), (lambda: nn.Transpose((0, 1)), (3, 4, 5)), (lambda: nn.Convert("bchw", "bhwc"), (2, 3, 4, 5)),
-        (lambda: nn.Select(1, 2), (2, 3, 4)), (lambda: nn.Narrow(1, 1, 2), (2, 4, 3)), (lambda: nn.Replicate(3), (2, 4)),
+        (lambda: nn.Transpose((0, 1)), (3, 4)), (lambda: nn.Transpose((0, 1)), (3, 4, 5)),
+        (lambda: nn.Convert("bchw", "bhwc"), (2, 3, 4, 5)),
+        (lambda: nn.Select(1, 2), (2, 3, 4)), (lambda: nn.Narrow(1, 1, 2), (2, 4, 3)),
+        (lambda: nn.Replicate(3), (2, 4)),
         (lambda: nn.Index(0), lambda rng: [rng.standard_normal((5, 3)), np.array([0, 2])]),
         (lambda: nn.Index(0), lambda rng: [rng.standard_normal(5), np.array([0, 2])]),
         (lambda: nn.Index(1), lambda rng: [rng.standard_normal((3, 5)), np.array([0, 2])]),
         (nn.MaskedSelect, lambda rng: [rng.standard_normal((3, 4)), np.eye(3, 4).astype(bool)]),
         (lambda: nn.OneHot(5), _indices(5, 7)), (nn.Sum, (3, 4)), (lambda: nn.Sum(1), (3, 4, 5)),
-        (lambda: nn.Mean(1), (3, 4)), (nn.Max, (5, 4)), (lambda: nn.Max(1), (5, 4, 3)), (lambda: nn.Min(1), (5, 4)),
+        (lambda: nn.Mean(1), (3, 4)), (nn.Max, (5, 4)), (lambda: nn.Max(1), (5, 4, 3)),
+        (lambda: nn.Min(1), (5, 4)),
     ],
     "tables": [
         (lambda: nn.Concat(1, nn.Linear(5, 2), nn.Identity()), (4, 5)),
-        (lambda: nn.ConcatTable(nn.Identity(), nn.Tanh()), (4, 5)), (lambda: nn.JoinTable(1), [(2, 3), (2, 1)]),
+        (lambda: nn.ConcatTable(nn.Identity(), nn.Tanh()), (4, 5)),
+        (lambda: nn.JoinTable(1), [(2, 3), (2, 1)]),
         *[(make, [(2, 3), (2, 3)]) for make in (
             nn.CAddTable, nn.CSubTable, nn.CMulTable, nn.CDivTable, nn.CMaxTable, nn.CMinTable)],
-        (nn.MixtureTable, [(3, 2), [(3, 4), (3, 4)]]), (nn.MM, [(3, 4), (4, 5)]), (nn.MM, [(2, 3, 4), (2, 4, 5)]),
+        (nn.MixtureTable, [(3, 2), [(3, 4), (3, 4)]]), (nn.MM, [(3, 4), (4, 5)]),
+        (nn.MM, [(2, 3, 4), (2, 4, 5)]),
         (lambda: nn.MM(True, True), [(4, 3), (5, 4)]), (nn.MV, [(3, 4), (4,)]), (nn.MV, [(2, 3, 4), (2, 4)]),
     ],
     "recurrent": [
         (lambda: nn.SeqLSTM(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTMP(3, 5, 2), (4, 2, 3)),
         (lambda: nn.SeqGRU(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTM(3, 4).setLengths([5, 3]), (5, 2, 3)),
         (lambda: nn.SeqBRNN(3, 4), (4, 2, 3)),
-        *[(lambda cls=cls: nn.Sequencer(cls(3, 4)), (5, 2, 3)) for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.Mufuru)],
+        *[(lambda cls=cls: nn.Sequencer(cls(3, 4)), (5, 2, 3))
+         for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.Mufuru)],
         (lambda: nn.Sequencer(nn.Recurrence(_step(), 4, 1)), (4, 2, 3)),
         (lambda: nn.BiSequencer(nn.LSTM(3, 2)), (4, 2, 3)), (lambda: nn.MaskZero(nn.Linear(3, 2), 1), (4, 3)),
         (lambda: nn.Sequencer(nn.NormStabilizer(0.1)), (4, 2, 3)),
     ],
     "classification": [
         (nn.ClassNLLCriterion, (6, 4), _indices(4, 6)), (nn.CrossEntropyCriterion, (6, 4), _indices(4, 6)),
-        (nn.SpatialClassNLLCriterion, (2, 3, 2, 4), _indices(3, 2, 2, 4)), (nn.BCECriterion, _like(4, 3), _like(4, 3)),
+        (nn.SpatialClassNLLCriterion, (2, 3, 2, 4), _indices(3, 2, 2, 4)),
+        (nn.BCECriterion, _like(4, 3), _like(4, 3)),
         (nn.MarginCriterion, (4, 3), _signs(4, 3)), (nn.SoftMarginCriterion, (4, 3), _signs(4, 3)),
         (nn.MultiMarginCriterion, (5, 4), _indices(4, 5)), (nn.MultiLabelMarginCriterion, (3, 4), _labels),
         (nn.MultiLabelSoftMarginCriterion, (4, 3), _like(4, 3)), (nn.DistKLDivCriterion, (4, 3), _like(4, 3)),
@@ -209,7 +224,8 @@ GROUPS = {
         (nn.MSECriterion, (4, 3), _like(4, 3)), (nn.AbsCriterion, (4, 3), _like(4, 3)),
         (nn.SmoothL1Criterion, (4, 5), _like(4, 5)), (nn.HingeEmbeddingCriterion, (6, 4), _signs(6, 4)),
         (lambda: nn.WeightedMSECriterion(np.ones(3, np.float32)), (4, 3), _like(4, 3)),
-        (nn.CosineEmbeddingCriterion, [(6, 5), (6, 5)], _signs(6)), (nn.MarginRankingCriterion, [(6,), (6,)], _signs(6)),
+        (nn.CosineEmbeddingCriterion, [(6, 5), (6, 5)], _signs(6)),
+        (nn.MarginRankingCriterion, [(6,), (6,)], _signs(6)),
         (nn.DistanceRatioCriterion, [(5,), (5,)], lambda rng: None),
     ],
     "optim": [
@@ -275,7 +291,8 @@ def _criterion(make, input, target, dtype):
 
 def _optimizers(dtype):
     for method in (nn.optim.sgd, nn.optim.adam, nn.optim.adamax, nn.optim.adagrad, nn.optim.adadelta,
-                   nn.optim.rmsprop, nn.optim.rprop, nn.optim.nag, nn.optim.asgd, nn.optim.cg, nn.optim.lbfgs):
+                   nn.optim.rmsprop, nn.optim.rprop, nn.optim.nag, nn.optim.asgd, nn.optim.cg,
+                   nn.optim.lbfgs):
         x = np.linspace(-1, 1, 64).astype(dtype)
         config = {"maxIter": 3} if method in (nn.optim.cg, nn.optim.lbfgs) else {}
         if method is nn.optim.sgd:
@@ -308,7 +325,8 @@ def uncompiled():
     for entry in pkgutil.iter_modules(cpu.__path__):
         module = importlib.import_module(f"{cpu.__name__}.{entry.name}")
         for name, value in vars(module).items():
-            cached = hasattr(getattr(value, "_cache", None), "_cache_path")  # helpers that kernels inline have none
+            # Helpers that are inlined into kernels have no cache of their own.
+            cached = hasattr(getattr(value, "_cache", None), "_cache_path")
             if cached and value.__module__ == module.__name__ and not value.signatures:
                 found.append(f"{entry.name}.{name}")
     return sorted(found)

@@ -86,7 +86,7 @@ def test_a_reader_that_leaves_early_breaks_nothing(tmp_path):
 def test_help_has_examples_and_every_command(nn):
     code, out, _ = nn("--help")
     names = re.findall(r"^    (\w+) +[a-z]", out, re.M)
-    assert code == 0 and names == ["info", "list", "cat", "convert", "run", "time", "check", "warmup", "doctor"]
+    assert code == 0 and names == list(cli.COMMANDS)
     for name in names:
         code, out, _ = nn(name, "--help")
         assert code == 0 and f"examples:\n  nnmod {name}" in out
@@ -180,7 +180,7 @@ def test_info_of_a_model(nn):
     assert "Torch7 file, binary, 1.2 MB, float32" in out
     assert re.search(r"^  3   SpatialConvolution\(6 -> 12, 5x5\) +2x12x8x8 +1,812 +230,400$", out, re.M)
     assert re.search(r"^  10  LogSoftMax\(\) +2x10 +- +-$", out, re.M)
-    assert "parameters  14,158  (56.6 kB)" in out and "arithmetic  427,440 multiply-adds" in out
+    assert "parameters  14,158  (56.6 kB)" in out and "arithmetic  427,440 multiply-adds a forward (854,880 FLOPs)" in out
     code, out, _ = nn("info", LENET)
     assert code == 0 and "14,158" in out and "--input 1x3x224x224" in out and "multiply-adds" not in out
 
@@ -427,6 +427,7 @@ def test_time(nn, model, tmp_path):
     assert nn("time", model, "--input", "8x3", "--repeats", "2", "--plot", tmp_path / "t.png")[0] == 0
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
     refused(nn("time", model, "--input", "8x3", "--plot", tmp_path / "t.png"), "exists")
+    refused(nn("time", model, "--input", "8x3", "--plot", tmp_path / "t.xyz"), "ends in .png, .svg or .pdf")
 
 
 def test_check_says_yes_and_no(nn, model, monkeypatch):

@@ -11,7 +11,7 @@ from .write import guard
 
 def run(options):
     """Show the value at a path, or write a tensor to a file of its own."""
-    value, _ = files.read(options.file)
+    value, _ = files.read(options.file, map=True)
     value = values.at(value, options.path)
     if options.output is not None:
         return _write(options, value)
@@ -38,8 +38,8 @@ def run(options):
 
 def _tensor(value, all):
     say(values.kind(value) + _spread(value))
-    columns = min(width(), 120)
-    with np.printoptions(linewidth=columns, threshold=value.size + 1 if all else 400, edgeitems=4, suppress=True):
+    limit = value.size + 1 if all else 400
+    with np.printoptions(linewidth=min(width(), 120), threshold=limit, edgeitems=4, suppress=True):
         say(str(value))
 
 

@@ -15,26 +15,35 @@ def run(options):
     (net.training if options.training else net.evaluate)()
     input = shapes.make(options.input, net)
     samples = options.samples or None
-    say(f"{options.file}, input {options.input}, float64, {'training' if options.training else 'evaluation'} mode: "
+    mode = "training" if options.training else "evaluation"
+    say(f"{options.file}, input {options.input}, float64, {mode} mode: "
         + (f"{samples} elements of each tensor" if samples else "all elements")
         + ", backward beside finite differences")
     say()
-    rows = [("gradient", "checked", "backward", "difference", "")]
-    wrong = 0
-    for found in testing.compare_gradients(net, input, samples, STEPS, RTOL, ATOL):
-        wrong += not found.good
-        rows.append((_name(found), f"{found.checked} of {found.size}",
-                     *(("", "", "right") if found.good else
-                       (f"{found.actual:.9g}", f"{found.expected:.9g}", f"WRONG at {list(found.place)}"))))
-    for line in table(rows, right={1, 2, 3}):
+    results = list(testing.compare_gradients(net, input, samples, STEPS, RTOL, ATOL))
+    wrong = [found for found in results if not found.good]
+    rows = [("gradient", "checked", *(("backward", "difference") if wrong else ()), "")]
+    for found in results:
+        numbers = ("", "") if found.good else (f"{found.actual:.9g}", f"{found.expected:.9g}")
+        verdict = "right" if found.good else f"WRONG at {list(found.place)}"
+        rows.append((_name(found.name), f"{found.checked} of {found.size}", *(numbers if wrong else ()), verdict))
+    for line in table(rows, right={1, 2, 3} if wrong else {1}):
         say(line)
     say()
     if wrong:
-        say(f"{wrong} of {len(rows) - 1} gradients are not the derivative of forward.")
+        say(f"{len(wrong)} of {len(results)} gradients are not the derivative of forward.")
         return 1
-    say(f"All {len(rows) - 1} gradients are right, of {summary.summarize(net).parameters:,} parameters and the input.")
+    count = summary.summarize(net).parameters
+    say(f"All {len(results)} gradients are right, of {count:,} parameters and the input.")
     return 0
 
 
-def _name(found):
-    return found.name.rstrip(",")
+def _name(name):
+    """A gradient's name with the path that nnmod list shows: ``3.0  Linear.gradBias``.
+
+    >>> _name("Sequential[3] > Sequential[0] > Linear.gradBias"), _name("gradInput, tensor 1,")
+    ('3.0  Linear.gradBias', 'gradInput, tensor 1')
+    """
+    steps = name.rstrip(",").split(" > ")
+    path = ".".join(step[step.rindex("[") + 1:-1] for step in steps[:-1])
+    return f"{path}  {steps[-1]}" if path else steps[-1]

@@ -16,6 +16,6 @@ def run(options):
     left = files.write(options.output, value, kind)
     for line in left:
         remark(f"left out, as an .npz cannot hold it: {line}")
-    say(f"{options.file} ({files.NAMES[source]}, {size_text(os.path.getsize(options.file))}) -> {options.output} "
-        f"({files.NAMES[kind]}, {size_text(os.path.getsize(options.output))})")
+    before, after = (size_text(os.path.getsize(path)) for path in (options.file, options.output))
+    say(f"{options.file} ({files.NAMES[source]}, {before}) -> {options.output} ({files.NAMES[kind]}, {after})")
     return 0

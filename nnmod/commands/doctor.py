@@ -122,7 +122,8 @@ def self_test():
     tanh = nnmod.Tanh()
     wide = rng.standard_normal(1_000_000).astype(np.float32)
     seconds = _median(lambda: tanh.forward(wide))
-    found["tanh float32, a million"] = _result(tanh.output, np.tanh(wide.astype(np.float64)), 1e-5, seconds, None)
+    expected = np.tanh(wide.astype(np.float64))
+    found["tanh float32, a million"] = _result(tanh.output, expected, 1e-5, seconds, None)
     return found
 
 
@@ -148,8 +149,8 @@ def _median(call):
 
 def _result(actual, expected, tolerance, seconds, flops):
     error = float(np.max(np.abs(actual - expected)))
-    return {"right": bool(error <= tolerance), "error": error, "tolerance": float(tolerance), "seconds": seconds,
-            "flops_per_s": flops and flops / seconds}
+    return {"right": bool(error <= tolerance), "error": error, "tolerance": float(tolerance),
+            "seconds": seconds, "flops_per_s": flops and flops / seconds}
 
 
 # -- words --------------------------------------------------------------------------
@@ -185,8 +186,9 @@ def _tell(facts, bad):
     elif cache["place"] is None:
         line("place", "none can be written: every process compiles anew")
     else:
-        line("place", cache["place"] + ("" if cache["writable"] else "  (cannot be written: every process compiles "
-                                        "what is not there)"))
+        line("place", cache["place"])
+        if not cache["writable"]:
+            line("", "it cannot be written: every process compiles what is not there")
         line("holds", f"{cache['files']} files, {size_text(cache['bytes'])}")
     if "test" in facts:
         say("self-test, beside NumPy in float64")
@@ -196,4 +198,4 @@ def _tell(facts, bad):
             say(f"  {name:{width}}  {'right' if found['right'] else 'WRONG'}  error {found['error']:.1e}  "
                 f"{1000 * found['seconds']:8.3f} ms  {speed}")
         say()
-        say("All is well." if not bad else f"WRONG: {', '.join(bad)}.  Please report this, with all of the above.")
+        say(f"WRONG: {', '.join(bad)}.  Please report this, with all of the above." if bad else "All is well.")

@@ -15,14 +15,15 @@ from .text import CommandError
 NAMES = {"t7": "Torch7 file, binary", "t7-ascii": "Torch7 file, ASCII", "checkpoint": "nnmod checkpoint",
          "safetensors": "safetensors, no checkpoint of nnmod", "npz": "NumPy archive", "npy": "NumPy array"}
 #: What the ending of a file to be written means.
-ENDINGS = {".t7": "t7", ".t7b": "t7", ".net": "t7", ".th": "t7", ".t7a": "t7-ascii", ".safetensors": "checkpoint",
-           ".npz": "npz", ".npy": "npy"}
+ENDINGS = {".t7": "t7", ".t7b": "t7", ".net": "t7", ".th": "t7", ".t7a": "t7-ascii",
+           ".safetensors": "checkpoint", ".npz": "npz", ".npy": "npy"}
 
 
-def read(path):
+def read(path, map=False):
     """The value in the file *path*, and what kind of file it is: a key of NAMES.
 
     A checkpoint is a dict with "model" and what else it holds, an .npz a dict of tensors.
+    With *map* the tensors of a .t7 stay in the file until they are looked at.
     """
     with open(path, "rb") as file:
         head = file.read(9)
@@ -36,7 +37,7 @@ def read(path):
         raise CommandError(f"{path} is damaged, or holds more than tensors: {error}") from error
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path):
         return _safetensors(path)
-    value = t7.load(path)
+    value = t7.load(path, mmap=map)
     return value, "t7-ascii" if head[:1].isdigit() and head[1:2] in b"\r\n" else "t7"
 
 

@@ -9,7 +9,7 @@ from .text import count_text, say, say_json, size_text, table
 
 def run(options):
     """Show the tree of a model with shapes, parameters, memory and arithmetic; 1 if it cannot run."""
-    value, kind = files.read(options.file)
+    value, kind = files.read(options.file, map=options.input is None)
     if options.at is None and not values.models(value):
         return _data(options, value, kind)
     net = values.model(value, options.at, options.file)
@@ -45,7 +45,8 @@ def _tell(options, net, found, kind, unknown):
     rows = [head]
     for layer in found.layers:
         leaf = not layer.module.modules
-        learned = f"{layer.parameters:,}" if layer.parameters else "shared" if layer.shared else "-" if leaf else ""
+        learned = (f"{layer.parameters:,}" if layer.parameters else "shared" if layer.shared else
+                   "-" if leaf else "")
         row = [_name(layer), learned]
         if ran:
             count = layer.multiplyAdds
@@ -59,7 +60,8 @@ def _tell(options, net, found, kind, unknown):
     say(f"parameters  {found.parameters:,}  ({size_text(found.bytes)}{state})")
     if ran:
         say(f"outputs     {size_text(found.outputBytes)} for an input of {options.input}")
-        say(f"arithmetic  {count_text(found.multiplyAdds)} multiply-adds a forward")
+        say(f"arithmetic  {count_text(found.multiplyAdds)} multiply-adds a forward "
+            f"({count_text(2 * found.multiplyAdds)} FLOPs)")
     elif not unknown:
         say("Shapes and arithmetic: say what comes in, such as --input 1x3x224x224")
     if unknown:

@@ -6,7 +6,7 @@ from .text import say, say_json, size_text, table
 
 def run(options):
     """List what is inside a file."""
-    value, kind = files.read(options.file)
+    value, kind = files.read(options.file, map=True)
     if options.at is not None:
         value = values.at(value, options.at)
     base = options.at or ""

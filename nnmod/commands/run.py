@@ -39,7 +39,8 @@ def _input(path, dtype):
         raise CommandError(f"{path} must hold a tensor, or a table of them, but holds {values.kind(value)}")
     others = {x.dtype.name for x in leaves if x.dtype.kind == "f" and x.dtype != dtype}
     if others:
-        remark(f"the input is {', '.join(sorted(others))}; the model works in {dtype.name}, so it is converted")
+        names = ", ".join(sorted(others))
+        remark(f"the input is {names}; the model works in {dtype.name}, so it is converted")
     return nested.map(lambda x: x.astype(dtype) if x.dtype.kind == "f" else x, value)
 
 
@@ -48,9 +49,11 @@ def _show(output):
         if nested.is_table(output):
             say(f"output {index}:")
         say(values.kind(y))
-        with np.printoptions(linewidth=min(width(), 120), threshold=200, edgeitems=4, precision=5, suppress=True):
+        with np.printoptions(linewidth=min(width(), 120), threshold=200, edgeitems=4, precision=5,
+                             suppress=True):
             say(str(y))
-        if y.ndim == 2 and 1 < y.shape[1] and y.shape[0] <= 10 and y.dtype.kind == "f" and not np.isnan(y).any():
+        scored = y.ndim == 2 and y.shape[1] > 1 and y.shape[0] <= 10 and y.dtype.kind == "f"
+        if scored and not np.isnan(y).any():
             for row, scores in enumerate(y):
                 best = np.argsort(-scores, kind="stable")[:5]
                 say(f"row {row}, largest first: " + ", ".join(f"[{i}] {scores[i]:.4g}" for i in best))

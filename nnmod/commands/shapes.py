@@ -19,8 +19,9 @@ def parse(text):
     for entry in text.lower().replace(" ", "").split(","):
         match = _ENTRY.fullmatch(entry)
         if match is None:
-            raise CommandError(f"{text!r} is no shape: write sizes with an x between them, such as 1x3x224x224; "
-                               "several inputs with a comma, 1x4,1x5; and :int behind a shape of integers, 1x10:int")
+            raise CommandError(f"{text!r} is no shape: write sizes with an x between them, such as "
+                               "1x3x224x224; several inputs with a comma, 1x4,1x5; and :int behind a shape of "
+                               "integers, 1x10:int")
         sizes = tuple(map(int, match[1].split("x")))
         if 0 in sizes or len(sizes) > 32:
             raise CommandError(f"{text!r} is no shape: sizes are 1 and more, and 32 at most")

@@ -1,16 +1,16 @@
 """nnmod time: how long each layer takes, forward and backward."""
 import os
 
-from .. import drawing, kernels, notebook, summary, timing
+from .. import check, drawing, kernels, notebook, summary, timing
 from . import files, shapes, values
-from .text import count_text, say, say_json, table
+from .text import CommandError, count_text, say, say_json, table
 from .write import guard
 
 
 def run(options):
     """Time every layer of a model."""
     if options.plot is not None:
-        guard(options.plot, options.force)
+        _can_plot(options)
     value, _ = files.read(options.file)
     net = values.model(value, options.at, options.file)
     (net.evaluate if options.evaluate else net.training)()
@@ -22,6 +22,14 @@ def run(options):
     if options.plot is not None:
         _plot(options, times)
     return 0
+
+
+def _can_plot(options):
+    """Raise, before anything is timed, where the plot could not be written afterwards."""
+    guard(options.plot, options.force)
+    if not options.plot.lower().endswith((".png", ".svg", ".pdf")):
+        raise CommandError(f"a plot ends in .png, .svg or .pdf, and {options.plot} does not")
+    check.package("matplotlib.figure", "plot", "--plot")
 
 
 def _tell(options, net, times):
@@ -92,7 +100,8 @@ def _as_json(options, times):
     forward, backward = _rest(times)
     layers = {layer.path: layer for layer in times.summary.layers}
     return {
-        "file": options.file, "input": options.input, "mode": "evaluation" if options.evaluate else "training",
+        "file": options.file, "input": options.input,
+        "mode": "evaluation" if options.evaluate else "training",
         "threads": kernels.getnumthreads(), "backend": kernels.backend_name(), "repeats": times.repeats,
         "forward_s": times.forward, "backward_s": times.backward,
         "between_forward_s": forward, "between_backward_s": backward,
@@ -108,7 +117,8 @@ def _as_json(options, times):
 def _plot(options, times):
     names = [f"{row.path}  {notebook.head(row.module)}".strip() for row in times.rows]
 
-    file = os.path.basename(options.file).replace("$", r"\$")  # matplotlib would set what is between two as a formula
+    # What stands between two dollars matplotlib would set as a formula.
+    file = os.path.basename(options.file).replace("$", r"\$")
 
     def draw(axes):
         places = range(len(names))
@@ -119,8 +129,8 @@ def _plot(options, times):
         axes.set_yticks(places, names, fontsize=9)
         axes.invert_yaxis()
         axes.margins(y=0.01)
-        axes.set(xlabel="time in ms", title=f"{file}, input {options.input}\n{1000 * times.forward:.3g} ms forward, "
-                                            f"{1000 * times.backward:.3g} ms backward")
+        passes = f"{1000 * times.forward:.3g} ms forward, {1000 * times.backward:.3g} ms backward"
+        axes.set(xlabel="time in ms", title=f"{file}, input {options.input}\n{passes}")
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="best")

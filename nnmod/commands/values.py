@@ -182,8 +182,8 @@ def model(value, path, name):
     if not found:
         raise CommandError(f"{name} holds no model but {kind(value)}; nnmod list {name} shows what is inside")
     if len(found) > 1:
-        raise CommandError(f"{name} holds {len(found)} models ({cut(', '.join(path for path, _ in found), 150)}): "
-                           f"say which with --at {found[0][0]}")
+        paths = cut(", ".join(path for path, _ in found), 150)
+        raise CommandError(f"{name} holds {len(found)} models ({paths}): say which with --at {found[0][0]}")
     return found[0][1]
 
 
@@ -192,7 +192,8 @@ def opaque_lines(net):
     places = {}
     for layer in summary.summarize(net).layers:
         if isinstance(layer.module, Opaque):
-            places.setdefault((layer.module.className, layer.module.reason), []).append(layer.path or "the model")
+            key = layer.module.className, layer.module.reason
+            places.setdefault(key, []).append(layer.path or "the model")
     return [f"{name} at {cut(', '.join(paths), 60)}: {reason}" for (name, reason), paths in places.items()]
 
 

@@ -28,7 +28,8 @@ def run(options):
 
 def _for_model(options):
     if options.input is None:
-        raise CommandError(f"what will {options.file} be given? Say it with --input, such as --input 1x3x224x224")
+        raise CommandError(f"what will {options.file} be given? Say it with --input, such as "
+                           "--input 1x3x224x224")
     if options.only:
         raise CommandError("--only chooses from everything: leave the file out")
     value, _ = files.read(options.file)
