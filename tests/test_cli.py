@@ -306,11 +306,29 @@ def test_paths_with_dots_and_names_that_collide():
     assert values.at(value, "a.b.c") == 1 and values.at(value, "a.b") == {"c": 1}
     assert [name for name, _ in values.children(value)] == ["a.b", "a", "1", "1'"]
     assert values.at(value, "1") == "number" and values.at(value, "1'") == "text"
+
+
+def test_files_that_are_nested_very_deeply(nn, tmp_path):
     deep = value = {}
     for _ in range(20_000):
         value["a"] = {}
         value = value["a"]
-    assert values.at(deep, ".".join(["a"] * 20_000)) == {} and sum(1 for _ in values.walk(deep)) == 20_001
+    assert values.at(deep, ".".join(["a"] * 2_000)) != {}
+    nnmod.save(tmp_path / "deep.t7", deep)
+    assert len(json.loads(nn("list", tmp_path / "deep.t7", "--json")[1])["entries"]) == values.DEEPEST + 1
+    assert nn("info", tmp_path / "deep.t7")[0] == 0 and nn("cat", tmp_path / "deep.t7", "a.a.a")[0] == 0
+    refused(nn("convert", tmp_path / "deep.t7", tmp_path / "x.npz"), "nested 500 deep")
+    net = nnmod.Tanh()
+    for _ in range(2000):
+        around = nnmod.Sequential()
+        around.modules = [net]  # add() looks at the whole tree, each time
+        net = around
+    nnmod.save(tmp_path / "net.t7", net)
+    code, out, _ = nn("info", tmp_path / "net.t7", "--input", "3")
+    assert code == 1 and "nested more than 200 deep" in out
+    refused(nn("time", tmp_path / "net.t7", "--input", "3"), "nested more than 200 deep|too deep")
+    with pytest.raises(text.CommandError, match="containers 500 deep and deeper"):
+        values.model(net, None, "net.t7")
 
 
 # -- convert and run --------------------------------------------------------------------

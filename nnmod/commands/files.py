@@ -117,7 +117,9 @@ def _archive(file, arrays):
 def flat(value):
     """The tensors, numbers and texts of *value* by path, and the paths of all else that is lost."""
     arrays, left = {}, []
-    for path, _, item, again in values.walk(value):
+    for path, level, item, again in values.walk(value):
+        if level == values.DEEPEST and values.children(item):
+            raise CommandError(f"an .npz has no room for what is nested {level} deep: write a .t7")
         if again is not None:
             left.append(f"{path} (the same as {again or 'the whole'})")
         elif tensor.is_tensor(item) or isinstance(item, (bool, int, float, np.generic)):

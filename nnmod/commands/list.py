@@ -10,7 +10,8 @@ def run(options):
     if options.at is not None:
         value = values.at(value, options.at)
     base = options.at or ""
-    entries = list(_entries(value, options.depth, base))
+    depth = values.DEEPEST if options.depth is None else min(options.depth, values.DEEPEST)
+    entries = list(_entries(value, depth, base))
     if options.json:
         say_json({"file": options.file, "format": kind, "entries": [_as_json(*entry) for entry in entries]})
         return 0

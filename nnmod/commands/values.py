@@ -10,6 +10,11 @@ from ..serialization.t7 import Function, Key, Opaque, OpaqueCriterion, Record
 from .text import CommandError, cut
 
 
+#: How deep the command looks into a file: paths of what is deeper would be longer than anyone reads, and in a
+#: file that was made to do harm longer than the memory has room for.
+DEEPEST = 500
+
+
 def children(value):
     """Pairs (name, value) of what is inside *value*; names are unique.
 
@@ -41,11 +46,11 @@ def children(value):
     return []
 
 
-def walk(value, depth=None):
+def walk(value, depth=DEEPEST):
     """Every value below *value* as (path, level, value, again), parents first.
 
     *again* is the path where the same list, table or module was met before, or None; what
-    is inside is not repeated.  Nothing recurses: a file can nest as deeply as it likes.
+    is inside is not repeated.  Nothing recurses.  What lies deeper than *depth* is not shown.
     """
     met = {}
     waiting = [("", 0, value)]
@@ -56,7 +61,7 @@ def walk(value, depth=None):
             again = met.get(id(here))
             met.setdefault(id(here), (path, here))  # kept: its id stays its own
         yield path, level, here, None if again is None else again[0]
-        if again is None and (depth is None or level < depth):
+        if again is None and level < depth:
             waiting += [(join(path, name), level + 1, item) for name, item in reversed(children(here))]
 
 
@@ -175,16 +180,27 @@ def model(value, path, name):
         found = at(value, path)
         if not isinstance(found, Module):
             raise CommandError(f"{name}: {path or 'the file'} is no model but {kind(found)}")
-        return found
+        return _shallow(found, name)
     if isinstance(value, dict) and isinstance(value.get("model"), Module):
-        return value["model"]
+        return _shallow(value["model"], name)
     found = models(value)
     if not found:
         raise CommandError(f"{name} holds no model but {kind(value)}; nnmod list {name} shows what is inside")
     if len(found) > 1:
         paths = cut(", ".join(path for path, _ in found), 150)
         raise CommandError(f"{name} holds {len(found)} models ({paths}): say which with --at {found[0][0]}")
-    return found[0][1]
+    return _shallow(found[0][1], name)
+
+
+def _shallow(net, name):
+    """*net*, unless its containers stand in each other more deeply than can be shown or run."""
+    level, depth = [net], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise CommandError(f"{name} has containers {DEEPEST} deep and deeper: too deep to show or to run")
+        level = [child for module in level for child in module.modules]
+    return net
 
 
 def opaque_lines(net):

@@ -42,8 +42,9 @@ def _everything(options, types):
     names = _chosen(options.only)
     jobs = [(name, dtype) for dtype in types for name in names]
     count = min(options.jobs or warmup.processes(), len(jobs))
-    # The kernels that most groups share first, here, so that they are not compiled in every process.
-    warmup.compile_group("linear", types[0])
+    if not options.only:
+        # The kernels that most groups share first, here, so that they are not compiled in every process.
+        warmup.compile_group("linear", types[0])
     # Fresh processes: a fork would copy locks that Numba's threads hold.
     context = multiprocessing.get_context("spawn")
     with _quiet(), concurrent.futures.ProcessPoolExecutor(count, context) as pool:
