@@ -16,17 +16,19 @@ def run(options):
         for name in sorted(warmup.GROUPS):
             say(name)
         return 0
+    model = _model(options) if options.file is not None else None
     if kernels.backend_name() == "reference":
         say("The reference kernels are in use, which are not compiled: there is nothing to do.")
         return 0
     began = time.perf_counter()
     types = ("float32", "float64") if options.type == "both" else (options.type,)
-    what = _for_model(options) if options.file is not None else _everything(options, types)
+    what = _everything(options, types) if model is None else _for_model(options, *model)
     say(f"Compiled {what}: {time.perf_counter() - began:.0f} s.")
     return 0
 
 
-def _for_model(options):
+def _model(options):
+    """The model in the file, and its input."""
     if options.input is None:
         raise CommandError(f"what will {options.file} be given? Say it with --input, such as "
                            "--input 1x3x224x224")
@@ -34,7 +36,11 @@ def _for_model(options):
         raise CommandError("--only chooses from everything: leave the file out")
     value, _ = files.read(options.file)
     net = values.model(value, options.at, options.file)
-    warmup.compile_for(net, shapes.make(options.input, net))
+    return net, shapes.make(options.input, net)
+
+
+def _for_model(options, net, input):
+    warmup.compile_for(net, input)
     return f"what {options.file} needs for an input of {options.input}"
 
 
