@@ -18,8 +18,8 @@ GOOD, NO, WRONG = 0, 1, 2
 #: The subcommands, in the order of the help.
 COMMANDS = ("info", "list", "cat", "convert", "run", "time", "check", "warmup", "doctor")
 
-_SHAPE = ("sizes with an x between them, the batch first, such as 1x3x224x224; 1x4,1x5 for two inputs; "
-          "1x10:int for integers")
+_SHAPE = ("sizes with an x between them, the batch first, such as 1x3x224x224; 1x4,1x5 or "
+          "a=1x4,b=1x5 for two inputs; 1x10:int for integers")
 
 
 def main(argv=None):

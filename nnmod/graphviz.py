@@ -280,6 +280,8 @@ def _shapes(value):
     """The shapes of an output in words, or None before the first forward."""
     if nested.is_table(value):
         return "[" + ", ".join(filter(None, map(_shapes, value))) + "]"
+    if nested.is_named(value):
+        return "{" + ", ".join(f"{name}: {_shapes(item)}" for name, item in value.items()) + "}"
     return str(value.shape) if tensor.is_tensor(value) else None
 
 

@@ -72,6 +72,8 @@ def shape_text(value):
     """The shape of a tensor in words, ``1x3x224x224``; ``[1x4, 1x5]`` for a table; empty for all else."""
     if nested.is_table(value):
         return "[" + ", ".join(map(shape_text, value)) + "]"
+    if nested.is_named(value):
+        return "{" + ", ".join(f"{name}: {shape_text(item)}" for name, item in value.items()) + "}"
     return ("x".join(map(str, value.shape)) or "number") if tensor.is_tensor(value) else ""
 
 

@@ -46,8 +46,8 @@ class Layer:
         Whether it shares a parameter with an earlier layer.
     bytes : int
         Of parameters and of state, such as running means.
-    output : tuple, list of tuples or None
-        The shape of its output, a list for a table; None if it did not run.
+    output : tuple, list, dict or None
+        The shape of its output, a list or a dict of shapes for a table; None if it did not run.
     multiplyAdds : int or None
         Of one forward, for layers whose arithmetic is a sum of products; padding counts
         as input.  None where that says nothing about the work.  One is two FLOPs.
@@ -177,22 +177,26 @@ def _root(array):
 
 
 def shapes(value):
-    """The shape of a tensor, a list of them for a table, None for anything else."""
+    """The shape of a tensor, a list or a dict of them for a table, None for anything else."""
     if nested.is_table(value):
         return [shapes(item) for item in value]
+    if nested.is_named(value):
+        return {name: shapes(item) for name, item in value.items()}
     return tuple(value.shape) if tensor.is_tensor(value) else None
 
 
 def shape_text(shape):
     """A shape in words: ``1x3x224x224``; ``[1x4, 1x5]`` for a table, ``-`` for none.
 
-    >>> shape_text([(1, 4), (5,), ()])
-    '[1x4, 5, number]'
+    >>> shape_text([(1, 4), (5,), ()]), shape_text({"image": (3, 8, 8)})
+    ('[1x4, 5, number]', '{image: 3x8x8}')
     """
     if shape is None:
         return "-"
     if isinstance(shape, list):
         return "[" + ", ".join(map(shape_text, shape)) + "]"
+    if isinstance(shape, dict):
+        return "{" + ", ".join(f"{name}: {shape_text(item)}" for name, item in shape.items()) + "}"
     return "x".join(map(str, shape)) or "number"
 
 

@@ -29,7 +29,7 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested", "node"},
     {"tensor"},
-    {"check", "geometry", "random", "init", "rows", "drawing", "notebook"},
+    {"check", "geometry", "random", "torch_generator", "init", "rows", "drawing", "notebook"},
     {"module"},
     {"elementwise"},
     {"container", "windowed", "tables", "steps"},

@@ -169,6 +169,21 @@ def test_shapes():
     pair = shapes.make("2x3, 5:int", net)
     assert pair[0].shape == (2, 3) and pair[1].shape == (5,) and pair[1].dtype == np.int64 and not pair[1].any()
     np.testing.assert_array_equal(shapes.make("4x3", net), shapes.make("4x3", net))
+    named = shapes.make("words=5:int,image=3x8x8", net)
+    assert {name: x.shape for name, x in named.items()} == {"words": (5,), "image": (3, 8, 8)}
+    for wrong in ("a=3,4", "a=3,a=4", "3=4", "a="):
+        with pytest.raises(text.CommandError):
+            shapes.parse(wrong)
+
+
+def test_a_model_that_takes_a_table_with_names(nn, tmp_path):
+    net = nnmod.Sequential(nnmod.MapTable(nnmod.Linear(4, 2)), nnmod.SelectTable("b"))
+    nnmod.save(tmp_path / "net.t7", net)
+    code, out, _ = nn("info", tmp_path / "net.t7", "--input", "a=3x4,b=5x4")
+    assert code == 0 and "{a: 3x2, b: 5x2}" in out and "16 +64" not in out
+    assert nn("time", tmp_path / "net.t7", "--input", "a=3x4,b=5x4", "--repeats", "2")[0] == 0
+    net.forward(shapes.make("a=3x4,b=5x4", net))
+    assert "{a: 3x2, b: 5x2}" in net._repr_html_()
 
 
 # -- info ------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def _rest(times):
 
 def _batch(times, options):
     """How many inputs a pass has, where the first size of the input is that of a batch."""
-    (sizes, _), *more = shapes.parse(options.input)
+    (_, sizes, _), *more = shapes.parse(options.input)
     output = times.summary.layers[0].output
     whole = isinstance(output, tuple) and output and output[0] == sizes[0] and len(sizes) in (2, 4, 5)
     return sizes[0] if whole and not more else None
