@@ -304,9 +304,6 @@ _COUNTS = [
 # -- watching -----------------------------------------------------------------------
 
 
-_clock = time.perf_counter
-
-
 class Watch:
     """Calls ``note(path, module, method, input, seconds)`` after every verb of every leaf of *net*.
 
@@ -315,37 +312,59 @@ class Watch:
     under the path of the original.
     """
 
+    # A watched module is of a subclass of its class, and so are its copies, however they are
+    # made; functions in the place of its methods would go on belonging to the original.
+
     def __init__(self, net, note):
         self.net, self.note = net, note
 
     def __enter__(self):
-        self._hooked = [layer.module for layer in _layers(self.net) if not layer.module.modules]
         for layer in _layers(self.net):
             if not layer.module.modules:
-                for method in ("forward", "backward"):
-                    vars(layer.module)[method] = _Hook(self, layer.path, layer.module, method)
+                layer.module._watch = self, layer.path
+                layer.module.__class__ = _watched(type(layer.module))
         return self
 
     def __exit__(self, *error):
-        self.note = None  # copies that stay in a container's buffers fall silent
-        for module in (*self._hooked, *self.net.listModules()):
-            for method in ("forward", "backward"):
-                vars(module).pop(method, None)
+        self.note = None  # copies in a container's buffers find out when they are called
+        for module in self.net.listModules():
+            _release(module)
 
     def __deepcopy__(self, memo):
         return self  # a copied leaf reports to the same place
 
 
-class _Hook:
-    """Stands in the place of a method of one module; a copy of it belongs to the copy of the module."""
+def _watched(cls):
+    """The subclass of *cls* whose forward and backward are noted."""
+    if cls not in _WATCHED:
+        methods = {method: _noting(cls, method) for method in ("forward", "backward")}
+        _WATCHED[cls] = type(cls.__name__, (cls,), {
+            "__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.watched", **methods})
+    return _WATCHED[cls]
 
-    def __init__(self, watch, path, module, method):
-        self.watch, self.path, self.module, self.method = watch, path, module, method
 
-    def __call__(self, input, *args, **words):
-        began = _clock()
-        result = getattr(type(self.module), self.method)(self.module, input, *args, **words)
-        seconds = _clock() - began
-        if self.watch.note is not None:
-            self.watch.note(self.path, self.module, self.method, input, seconds)
+_WATCHED = {}  # class -> its watched subclass
+
+
+def _release(module):
+    vars(module).pop("_watch", None)
+    if _WATCHED.get(type(module).__mro__[1]) is type(module):
+        module.__class__ = type(module).__mro__[1]
+
+
+def _noting(cls, method):
+    original = getattr(cls, method)
+
+    def noting(self, input, *args, **words):
+        watch, path = self._watch
+        if watch.note is None:
+            _release(self)
+            return original(self, input, *args, **words)
+        began = time.perf_counter()
+        result = original(self, input, *args, **words)
+        seconds = time.perf_counter() - began
+        if watch.note is not None:
+            watch.note(path, self, method, input, seconds)
         return result
+
+    return noting

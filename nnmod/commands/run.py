@@ -30,10 +30,15 @@ def run(options):
 
 
 def _input(path, dtype):
-    """The tensor in an .npy or .t7 file, or a table of all in an .npz or a table; floats become *dtype*."""
+    """The tensor in an .npy or .t7 file, or the table in an .npz or .t7; floats become *dtype*.
+
+    An .npz of one tensor is that tensor; where NumPy named its tensors arr_0, arr_1, ..., they are a list.
+    """
     value, _ = files.read(path)
-    if isinstance(value, dict):
-        value = list(value.values()) if len(value) != 1 else next(iter(value.values()))
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))
+    elif isinstance(value, dict) and all(name == f"arr_{index}" for index, name in enumerate(value)):
+        value = list(value.values())
     leaves = list(nested.leaves(value))
     if not leaves or not all(map(tensor.is_tensor, leaves)):
         raise CommandError(f"{path} must hold a tensor, or a table of them, but holds {values.kind(value)}")
@@ -45,10 +50,10 @@ def _input(path, dtype):
 
 
 def _show(output):
-    for index, y in enumerate(nested.leaves(output)):
-        if nested.is_table(output):
-            say(f"output {index}:")
-        say(values.kind(y))
+    for path, _, y, _ in values.walk(output):
+        if not tensor.is_tensor(y):
+            continue
+        say((f"output {path}: " if path else "") + values.kind(y))
         with np.printoptions(linewidth=min(width(), 120), threshold=200, edgeitems=4, precision=5,
                              suppress=True):
             say(str(y))
