@@ -114,11 +114,14 @@ class _Dropout(Layout):
     def build(self, fields):
         return Dropout(fields.number("p", 0.5), v1=not fields.number("v2", False),
                        inplace=bool(fields.number("inplace", False)),
-                       stochasticInference=bool(fields.number("stochastic_inference", False)))
+                       stochasticInference=bool(fields.number("stochastic_inference", False)),
+                       lazy=bool(fields.number("lazy", False)), mono=bool(fields.number("mono", False)))
 
     def write(self, module, out):
         out.update(p=module.p, v2=not module.v1, inplace=module.inplace,
                    stochastic_inference=module.stochasticInference)
+        # Only the Dropout that comes with rnn has these two.
+        out.update({name: True for name in ("lazy", "mono") if getattr(module, name)})
 
 
 class _PReLU(Layout):
