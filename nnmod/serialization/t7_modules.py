@@ -134,7 +134,7 @@ _layouts(resampling, SpatialUpSamplingNearest="scale:scale_factor", PixelShuffle
 _layouts(
     reshape, Identity="", Contiguous="", Squeeze="dim@dim=None numInputDims@count=None",
     Unsqueeze="pos@dim numInputDims@count=None", Collapse="nInputDim", PrintSize="prefix@text=''")
-_layouts(routing, SelectTable="index@dim", NarrowTable="offset@dim length=1", FlattenTable="", ZipTable="",
+_layouts(routing, SelectTable="index@key", NarrowTable="offset@dim length=1", FlattenTable="", ZipTable="",
          ZipTableOneToMany="")
 _layouts(row_convolution, TemporalRowConvolution="inputFrameSize@weight.0 kW@weight.2 dW=1 featFirst=False bias@has",
          TemporalSubSampling="inputFrameSize@weight.0 kW dW=1 bias@has")
