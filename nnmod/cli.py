@@ -172,8 +172,8 @@ def parser():
     run = command(
         "run", "run a model on an input from a file",
         "In evaluation mode.  The input is an .npy, or an .npz or a table in a .t7 for a model with several "
-        "inputs (by their names, or in order where they are called arr_0, arr_1, ..); floats are converted to "
-        "the model's type.", """
+        "inputs (by their names, or in order where they are called arr_0, arr_1, ..); floats are converted to the "
+        "model's type.", """
         nnmod run lenet5.t7 digits.npy
         nnmod run lenet5.t7 digits.npy -o scores.npy
         """)

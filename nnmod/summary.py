@@ -125,7 +125,7 @@ def summarize(net, input=None):
 
     def note(path, module, method, given, seconds):
         layer = by_path.get(path)
-        if layer is None or method != "forward":
+        if layer is None or module.modules or method != "forward":
             return
         count = multiply_adds(module, given)
         if count is not None:
@@ -305,11 +305,11 @@ _COUNTS = [
 
 
 class Watch:
-    """Calls ``note(path, module, method, input, seconds)`` after every verb of every leaf of *net*.
+    """Calls ``note(path, module, method, input, seconds)`` after every pass of every module of *net*.
 
-    A context manager.  Leaves are the modules without children; *method* is "forward" or
-    "backward".  Copies that a container makes of its children meanwhile are watched too,
-    under the path of the original.
+    A context manager.  *method* is "forward" or "backward"; *seconds* are those that the
+    module took itself, without what its children took.  Copies that a container makes of
+    its children meanwhile are watched too, under the path of the original.
     """
 
     # A watched module is of a subclass of its class, and so are its copies, however they are
@@ -317,12 +317,12 @@ class Watch:
 
     def __init__(self, net, note):
         self.net, self.note = net, note
+        self.children = []  # seconds of the children of each pass that is under way, outermost first
 
     def __enter__(self):
-        for layer in _layers(self.net):
-            if not layer.module.modules:
-                layer.module._watch = self, layer.path
-                layer.module.__class__ = _watched(type(layer.module))
+        for layer in list(_layers(self.net)):
+            layer.module._watch = self, layer.path
+            layer.module.__class__ = _watched(type(layer.module))
         return self
 
     def __exit__(self, *error):
@@ -361,10 +361,16 @@ def _noting(cls, method):
             _release(self)
             return original(self, input, *args, **words)
         began = time.perf_counter()
-        result = original(self, input, *args, **words)
+        watch.children.append(0.0)
+        try:
+            result = original(self, input, *args, **words)
+        finally:
+            below = watch.children.pop()
         seconds = time.perf_counter() - began
+        if watch.children:
+            watch.children[-1] += seconds
         if watch.note is not None:
-            watch.note(path, self, method, input, seconds)
+            watch.note(path, self, method, input, seconds - below)
         return result
 
     return noting

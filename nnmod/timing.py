@@ -19,7 +19,8 @@ from . import check, nested, summary, tensor
 class LayerTime:
     """The times of one layer, in seconds: medians over the passes.
 
-    ``forward`` and ``backward`` are sums over all its calls in one pass of the network;
+    ``forward`` and ``backward`` are sums over all its calls in one pass of the network, a
+    container's without those of its children;
     ``multiplyAdds`` is that of :class:`nnmod.summary.Layer`.  ``forwardRate`` and
     ``backwardRate`` are in FLOPs a second, a multiply-add being two; None where the
     arithmetic is not a sum of products.
@@ -51,7 +52,10 @@ class Times:
     Attributes
     ----------
     rows : list of LayerTime
-        The layers, in the order of the network.
+        The layers, in the order of the network: modules without children, and containers that
+        do the work of theirs.
+    containers : list of LayerTime
+        All other containers: what they add to their children.
     forward, backward : float
         Of a pass of the whole network that nothing watches, in seconds.
     summary : nnmod.summary.Summary
@@ -60,8 +64,8 @@ class Times:
         How many passes the medians are of.
     """
 
-    def __init__(self, rows, forward, backward, found, repeats):
-        self.rows, self.forward, self.backward = rows, forward, backward
+    def __init__(self, rows, containers, forward, backward, found, repeats):
+        self.rows, self.containers, self.forward, self.backward = rows, containers, forward, backward
         self.summary, self.repeats = found, repeats
 
 
@@ -93,7 +97,7 @@ def time_layers(net, input, repeats=None, seconds=2.0):
         if tensor.is_tensor(y) and y.dtype.kind == "f" else None, net.output)
     rows = {layer.path: LayerTime(layer.path, layer.module, 0.0, 0.0, layer.multiplyAdds,
                                   _gradients(layer.module))
-            for layer in found.layers if not layer.module.modules}
+            for layer in found.layers}
     spent = {path: {"forward": [], "backward": []} for path in rows}
 
     def note(path, module, method, given, elapsed):
@@ -127,7 +131,27 @@ def time_layers(net, input, repeats=None, seconds=2.0):
         row.forward = statistics.median(spent[path]["forward"])
         row.backward = statistics.median(spent[path]["backward"])
     forward, backward = (statistics.median(values) for values in zip(*whole))
-    return Times(list(rows.values()), forward, backward, found, repeats)
+    layers, containers = _sorted(rows)
+    return Times(layers, containers, forward, backward, found, repeats)
+
+
+def _sorted(rows):
+    """The rows of layers, and those of containers that only hand on."""
+    ran = [path for path, row in rows.items() if row.forward and not row.module.modules]
+    # A container none of whose children was called has done their work itself.
+    doers = [path for path, row in rows.items() if row.module.modules and row.forward
+             and not any(_is_below(other, path) for other in ran)]
+    layers, containers = [], []
+    for path, row in rows.items():
+        if row.module.modules:
+            (layers if path in doers else containers).append(row)
+        elif path in ran or not any(_is_below(path, doer) for doer in doers):
+            layers.append(row)
+    return layers, containers
+
+
+def _is_below(path, container):
+    return path.startswith(f"{container}.") if container else path != ""
 
 
 def _gradients(module):

@@ -320,13 +320,15 @@ def uncompiled():
     import importlib
     import pkgutil
 
+    from numba.core.caching import NullCache
+
     from .kernels import cpu
     found = []
     for entry in pkgutil.iter_modules(cpu.__path__):
         module = importlib.import_module(f"{cpu.__name__}.{entry.name}")
         for name, value in vars(module).items():
             # Helpers that are inlined into kernels have no cache of their own.
-            cached = hasattr(getattr(value, "_cache", None), "_cache_path")
-            if cached and value.__module__ == module.__name__ and not value.signatures:
+            kernel = hasattr(value, "signatures") and type(value._cache) is not NullCache
+            if kernel and value.__module__ == module.__name__ and not value.signatures:
                 found.append(f"{entry.name}.{name}")
     return sorted(found)

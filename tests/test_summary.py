@@ -1,6 +1,7 @@
 """What is counted and timed of a network, and the tree that a notebook shows."""
 import html.parser
 import re
+import time
 
 import numpy as np
 import pytest
@@ -116,10 +117,37 @@ def test_watching_changes_nothing(case):
         output = twin.forward(nested.map(np.copy, x))
         for y, z in zip(nested.leaves(output), nested.leaves(expected)):
             np.testing.assert_array_equal(y, z)
-    assert all(method == "forward" and seconds >= 0 for _, method, seconds in seen)
+    assert all(method == "forward" and seconds > -1e-6 for _, method, seconds in seen)
     assert [type(m) for m in twin.listModules()] == [type(m) for m in module.listModules()]
     assert not any("_watch" in vars(m) for m in twin.listModules())
-    assert twin.listModules() and (seen or not [m for m in twin.listModules() if not m.modules])
+    assert "" in [path for path, _, _ in seen]
+
+
+def test_a_container_that_does_the_work_of_its_children_is_a_layer():
+    class Twice(nnmod.Container):
+        """Computes what its children would, without calling them."""
+
+        def updateOutput(self, input):
+            self.output = 2 * self.takeInput(input)
+            return self.output
+
+        def updateGradInput(self, input, gradOutput):
+            self.gradInput = 2 * gradOutput
+            return self.gradInput
+
+    net = nnmod.Sequential(Twice(nnmod.Identity(), nnmod.Identity()), nnmod.Sequential(nnmod.Tanh()))
+    times = timing.time_layers(net, np.ones((16, 40), np.float32), repeats=2)
+    assert [row.path for row in times.rows] == ["0", "1.0"]
+    assert [row.path for row in times.containers] == ["", "1"] and times.containers[0].forward > 0
+
+
+def test_the_time_of_a_container_is_without_its_children():
+    slow, seen = nnmod.Identity(), {}
+    slow.updateOutput = lambda input: (time.sleep(0.05), nnmod.Identity.updateOutput(slow, input))[1]
+    net = nnmod.Sequential(nnmod.Sequential(slow))
+    with summary.Watch(net, lambda path, module, method, input, seconds: seen.update({path: seconds})):
+        net.forward(np.ones(3, np.float32))
+    assert seen["0.0"] >= 0.05 > 0.04 > max(seen[""], seen["0"]) >= 0
 
 
 def test_times():

@@ -38,7 +38,7 @@ def _tell(options, net, times):
         f"{'evaluation' if options.evaluate else 'training'} mode; "
         f"{threads} thread{'s' if threads > 1 else ''}; medians of {times.repeats} passes")
     say()
-    total = times.forward + times.backward
+    total = sum(row.forward + row.backward for row in (*times.rows, *times.containers))
     rows = [("layer", "output", "forward", "GF/s", "backward", "GF/s", "share")]
     layers = {layer.path: layer for layer in times.summary.layers}
     wide = max(len(row.path) for row in times.rows)
@@ -48,27 +48,27 @@ def _tell(options, net, times):
                      _ms(row.forward), _rate(row.forwardRate), _ms(row.backward), _rate(row.backwardRate),
                      f"{100 * (row.forward + row.backward) / total:.1f} %"))
     forward, backward = _rest(times)
-    rows.append(("between the layers", "", _ms(forward), "", _ms(backward), "",
+    rows.append(("containers", "", _ms(forward), "", _ms(backward), "",
                  f"{100 * (forward + backward) / total:.1f} %"))
     rows.append(("whole", "", _ms(times.forward), _rate(_over(2 * times.summary.multiplyAdds, times.forward)),
-                 _ms(times.backward), _rate(_over(_backward_flops(times), times.backward)), "100 %"))
+                 _ms(times.backward), _rate(_over(_backward_flops(times), times.backward)), ""))
     lines = list(table(rows, right={2, 3, 4, 5, 6}))
     for index, line in enumerate(lines):
-        if index == len(lines) - 2:
+        if index == len(lines) - 1:
             say()
         say(line)
     say()
-    say("Times are in ms.  GF/s: 10^9 floating-point operations a second, two for a multiply-add.")
+    say("Times are in ms; the whole is that of passes that nothing watches.")
+    say("GF/s: 10^9 floating-point operations a second, two for a multiply-add.")
     batch = _batch(times, options)
     if batch:
         say(f"{count_text(round(batch / times.forward))} inputs a second forward, "
-            f"{count_text(round(batch / total))} forward and backward.")
+            f"{count_text(round(batch / (times.forward + times.backward)))} forward and backward.")
 
 
 def _rest(times):
-    """What the whole passes take beyond the layers: containers, and the noise of the clock."""
-    return (max(0.0, times.forward - sum(row.forward for row in times.rows)),
-            max(0.0, times.backward - sum(row.backward for row in times.rows)))
+    """What containers add to their children, forward and backward."""
+    return (sum(row.forward for row in times.containers), sum(row.backward for row in times.containers))
 
 
 def _batch(times, options):
@@ -104,7 +104,7 @@ def _as_json(options, times):
         "mode": "evaluation" if options.evaluate else "training",
         "threads": kernels.getnumthreads(), "backend": kernels.backend_name(), "repeats": times.repeats,
         "forward_s": times.forward, "backward_s": times.backward,
-        "between_forward_s": forward, "between_backward_s": backward,
+        "containers_forward_s": forward, "containers_backward_s": backward,
         "multiply_adds": times.summary.multiplyAdds,
         "layers": [{
             "path": row.path, "text": notebook.head(row.module), "output": layers[row.path].output,
