@@ -65,6 +65,8 @@ def _one_line(error, options):
         text = f"{type(error).__name__}: {text}"
     elif not text:
         text = type(error).__name__
+    elif isinstance(error, TypeError) and "int32 or int64" in text and getattr(options, "input", None):
+        text += f"; on this command line: --input {options.input}:int"
     file = getattr(options, "file", None)
     if not isinstance(error, (CommandError, OSError, ImportError)) and file and file not in text:
         text = f"{file}: {text}"

@@ -230,6 +230,18 @@ def test_info_marks_what_cannot_run_and_names_all_of_it(nn, unknown):
     refused(nn("time", unknown, "--input", "1x3"), "nnmod cannot run: nn.Mystery")
 
 
+def test_integers_as_an_input(nn, tmp_path):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "words.safetensors"
+    nnmod.save_checkpoint(path, nnmod.Sequential(nnmod.LookupTable(9, 3), nnmod.SeqLSTM(3, 4)))
+    code, out, _ = nn("info", path, "--input", "7x2:int")
+    assert code == 0 and re.search(r"LookupTable\(9 x 3\) +7x2x3", out)
+    refused(nn("info", path, "--input", "7x2"), r"must be int32 or int64.*--input 7x2:int.*LookupTable")
+    code, out, _ = nn("check", path, "--input", "7x2:int", "--samples", "2")
+    assert code == 0 and "All 3 gradients are right: of" in out and "gradInput" not in out
+    assert "inputs a second" not in nn("time", path, "--input", "7x2:int", "--repeats", "1")[1]
+
+
 def test_info_of_data_and_of_one_model_among_others(nn, tmp_path):
     code, out, _ = nn("info", TABLES)
     assert code == 0 and "It holds no model but data: table of 23" in out and "nnmod list" in out

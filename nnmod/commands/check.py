@@ -34,7 +34,8 @@ def run(options):
         say(f"{len(wrong)} of {len(results)} gradients are not the derivative of forward.")
         return 1
     count = summary.summarize(net).parameters
-    say(f"All {len(results)} gradients are right, of {count:,} parameters and the input.")
+    of_input = " and the input" if any(found.name.startswith("gradInput") for found in results) else ""
+    say(f"All {len(results)} gradients are right: of {count:,} parameters{of_input}.")
     return 0
 
 

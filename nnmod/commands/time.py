@@ -73,10 +73,10 @@ def _rest(times):
 
 def _batch(times, options):
     """How many inputs a pass has, where the first size of the input is that of a batch."""
-    (_, sizes, _), *more = shapes.parse(options.input)
+    (_, sizes, integers), *more = shapes.parse(options.input)
     output = times.summary.layers[0].output
     whole = isinstance(output, tuple) and output and output[0] == sizes[0] and len(sizes) in (2, 4, 5)
-    return sizes[0] if whole and not more else None
+    return sizes[0] if whole and not more and not integers else None
 
 
 def _backward_flops(times):
