@@ -125,8 +125,10 @@ def summarize(net, input=None):
 
     def note(path, module, method, given, seconds):
         layer = by_path.get(path)
-        if layer is None or module.modules or method != "forward":
+        if layer is None or method != "forward":
             return
+        if module.modules and any(other.calls and is_below(other.path, path) for other in layers):
+            return  # its children did the work, and have said so
         count = multiply_adds(module, given)
         if count is not None:
             layer.multiplyAdds = (layer.multiplyAdds or 0) + count
@@ -168,6 +170,15 @@ def _layers(net):
         yield Layer(path, module, depth, parameters, shared, size, siblings=siblings)
         waiting += [(f"{path}.{index}" if path else str(index), child, depth + 1, len(module.modules))
                     for index, child in reversed(list(enumerate(module.modules)))]
+
+
+def is_below(path, container):
+    """Whether *path* leads into the container at *container*.
+
+    >>> is_below("2.0", "2"), is_below("20", "2"), is_below("2", "")
+    (True, False, True)
+    """
+    return path.startswith(f"{container}.") if container else path != ""
 
 
 def _root(array):

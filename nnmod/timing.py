@@ -140,18 +140,14 @@ def _sorted(rows):
     ran = [path for path, row in rows.items() if row.forward and not row.module.modules]
     # A container none of whose children was called has done their work itself.
     doers = [path for path, row in rows.items() if row.module.modules and row.forward
-             and not any(_is_below(other, path) for other in ran)]
+             and not any(summary.is_below(other, path) for other in ran)]
     layers, containers = [], []
     for path, row in rows.items():
         if row.module.modules:
             (layers if path in doers else containers).append(row)
-        elif path in ran or not any(_is_below(path, doer) for doer in doers):
+        elif path in ran or not any(summary.is_below(path, doer) for doer in doers):
             layers.append(row)
     return layers, containers
-
-
-def _is_below(path, container):
-    return path.startswith(f"{container}.") if container else path != ""
 
 
 def _gradients(module):

@@ -139,6 +139,7 @@ def test_a_container_that_does_the_work_of_its_children_is_a_layer():
     times = timing.time_layers(net, np.ones((16, 40), np.float32), repeats=2)
     assert [row.path for row in times.rows] == ["0", "1.0"]
     assert [row.path for row in times.containers] == ["", "1"] and times.containers[0].forward > 0
+    assert [layer.calls for layer in times.summary.layers] == [0, 1, 0, 0, 0, 1]
 
 
 def test_the_time_of_a_container_is_without_its_children():
