@@ -231,8 +231,8 @@ def parser():
     warmup.add_argument("--only", nargs="+", metavar="GROUP",
                         help="without a file: only these groups; --list names all")
     warmup.add_argument("--list", action="store_true", help="name the groups, and compile nothing")
-    warmup.add_argument("--type", choices=("float32", "float64", "both"), default="float32",
-                        help="for numbers of which type (default: float32)")
+    warmup.add_argument("--type", choices=("float32", "float64", "both"),
+                        help="for numbers of which type (default: float32; with a file, the model's own)")
     warmup.add_argument("--jobs", type=_positive, metavar="N",
                         help="how many processes (default: one a processor)")
 

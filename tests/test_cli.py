@@ -510,6 +510,9 @@ def test_warmup_for_a_model_and_for_a_group(nn, model):
     assert code == 0 and "needs for an input of 4x3" in out
     code, out, err = nn("warmup", "--only", "linear", "--jobs", "1")
     assert code == 0 and "the kernels of 1 groups for float32 in 1 processes" in out
+    assert nn("warmup", model, "--input", "4x3", "--type", "both")[0] == 0
+    refused(nn("warmup", model, "--input", "4x3", "--jobs", "2"), "leave the file out")
+    refused(nn("warmup", "--input", "4x3"), "name its file")
     refused(nn("warmup", "--only", "nonsense"), "there is no group nonsense; the groups are activation")
     assert nn("warmup", "--list")[1].split("\n")[0] == "activation"
 

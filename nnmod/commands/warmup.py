@@ -16,35 +16,43 @@ def run(options):
         for name in sorted(warmup.GROUPS):
             say(name)
         return 0
-    model = _model(options) if options.file is not None else None
+    models = _models(options) if options.file is not None else None
+    if models is None and (options.input is not None or options.at is not None):
+        raise CommandError("--input and --at are of a model: name its file")
     if kernels.backend_name() == "reference":
         say("The reference kernels are in use, which are not compiled: there is nothing to do.")
         return 0
     began = time.perf_counter()
-    types = ("float32", "float64") if options.type == "both" else (options.type,)
-    what = _everything(options, types) if model is None else _for_model(options, *model)
+    what = _everything(options) if models is None else _for_models(options, models)
     say(f"Compiled {what}: {time.perf_counter() - began:.0f} s.")
     return 0
 
 
-def _model(options):
-    """The model in the file, and its input."""
+def _models(options):
+    """The model in the file in each type that is asked for, by default its own, with its input."""
     if options.input is None:
         raise CommandError(f"what will {options.file} be given? Say it with --input, such as "
                            "--input 1x3x224x224")
-    if options.only:
-        raise CommandError("--only chooses from everything: leave the file out")
+    if options.only or options.jobs:
+        raise CommandError("--only and --jobs are for everything: leave the file out")
     value, _ = files.read(options.file)
     net = values.model(value, options.at, options.file)
-    return net, shapes.make(options.input, net)
+    nets = [net if dtype is None else net.clone().type(dtype) for dtype in _types(options, None)]
+    return [(net, shapes.make(options.input, net)) for net in nets]
 
 
-def _for_model(options, net, input):
-    warmup.compile_for(net, input)
+def _types(options, usual):
+    return {None: (usual,), "both": ("float32", "float64")}.get(options.type, (options.type,))
+
+
+def _for_models(options, models):
+    for net, input in models:
+        warmup.compile_for(net, input)
     return f"what {options.file} needs for an input of {options.input}"
 
 
-def _everything(options, types):
+def _everything(options):
+    types = _types(options, "float32")
     names = _chosen(options.only)
     jobs = [(name, dtype) for dtype in types for name in names]
     count = min(options.jobs or warmup.processes(), len(jobs))
