@@ -183,7 +183,7 @@ def test_formulas_that_share_a_line_and_a_name_do_not_share_a_kernel():
 def test_float32_kernels_hold_no_float64(monkeypatch):
     """A literal that is not constant() would double the width of the arithmetic."""
     # Numba shows no code of kernels that come from the cache.
-    monkeypatch.setattr("nnmod.kernels.cpu.compile._KernelCache.load_overload", lambda *_: None)
+    monkeypatch.setattr("nnmod.kernels.cpu.cache.KernelCache.load_overload", lambda *_: None)
     x = np.ones(8, np.float32)
     for function, arguments in ((formulas.relu, 1), (formulas.elu, 1), (formulas.sigmoid, 1), (formulas.tanh, 1),
                                 (formulas.relu_grad, 2), (formulas.elu_grad, 2), (formulas.sigmoid_grad, 2),
