@@ -104,13 +104,13 @@ class KernelCache(NullCache):
                 return found
         except Exception:  # nothing there, or unreadable: to be compiled
             pass
-        self._missed(_writable())
+        self._missed(writable())
         return None
 
     def save_overload(self, sig, cres):
         """Keep *cres*, the compiled form for *sig*."""
         try:
-            if cres.lifted or cres.library.has_dynamic_globals or not _writable():
+            if cres.lifted or cres.library.has_dynamic_globals or not writable():
                 return
             content = serialize.dumps(_reduce(cres))
             path = self._path(sig, cres.codegen)
@@ -178,7 +178,7 @@ def _versions():
 # -- the directory ---------------------------------------------------------------------------------------
 
 @functools.cache
-def _writable():
+def writable():
     """Whether files can be written to the directory, which is made if it is not there."""
     try:
         directory().mkdir(mode=0o700, parents=True, exist_ok=True)
