@@ -58,7 +58,7 @@ def rows(run):
     for name, (program, wanted) in COLD.items():
         if run.wants(name) and not run.quick and not run.tiny:
             with tempfile.TemporaryDirectory() as empty:
-                yield Row(name, _run(program, NUMBA_CACHE_DIR=empty), {}, 1, at_most=wanted)
+                yield Row(name, _run(program, NNMOD_CACHE_DIR=empty), {}, 1, at_most=wanted)
 
 
 def _run(code, **environment):

@@ -86,17 +86,9 @@ def _cache():
     """Where compiled kernels are kept, how much there is, and whether it can be written."""
     if kernels.backend_name() != "cpu":
         return None
-    from ..kernels.cpu import linear
-    # Kernels of one folder of sources share one folder of the cache.
-    caches = [getattr(value, "_cache", None) for value in vars(linear).values()]
-    place = next((cache._cache_path for cache in caches if hasattr(cache, "_cache_path")), None)
-    if place is None:
-        return {"place": None, "files": 0, "bytes": 0, "writable": False}
-    folder = pathlib.Path(place)
-    files = list(folder.glob("*.nb[ic]")) if folder.is_dir() else []
-    writable = os.access(folder if folder.is_dir() else folder.parent, os.W_OK)
-    return {"place": str(folder), "files": len(files), "bytes": sum(path.stat().st_size for path in files),
-            "writable": writable}
+    from ..kernels.cpu import cache
+    count, size = cache.usage()
+    return {"place": str(cache.directory()), "files": count, "bytes": size, "writable": cache.writable()}
 
 
 # -- the self-test ------------------------------------------------------------------
@@ -183,8 +175,6 @@ def _tell(facts, bad):
     say("kernel cache")
     if cache is None:
         line("", "not needed: the reference kernels are not compiled")
-    elif cache["place"] is None:
-        line("place", "none can be written: every process compiles anew")
     else:
         line("place", cache["place"])
         if not cache["writable"]:
