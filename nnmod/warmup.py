@@ -197,7 +197,7 @@ GROUPS = {
         *[(make, [(2, 3), (2, 3)]) for make in (
             nn.CAddTable, nn.CSubTable, nn.CMulTable, nn.CDivTable, nn.CMaxTable, nn.CMinTable)],
         (nn.MixtureTable, [(3, 2), [(3, 4), (3, 4)]]), (nn.MM, [(3, 4), (4, 5)]),
-        (nn.MM, [(2, 3, 4), (2, 4, 5)]),
+        (nn.MM, [(2, 3, 4), (2, 4, 5)]), (nn.MM, [(8, 64, 64), (8, 64, 64)]),
         (lambda: nn.MM(True, True), [(4, 3), (5, 4)]), (nn.MV, [(3, 4), (4,)]), (nn.MV, [(2, 3, 4), (2, 4)]),
     ],
     "recurrent": [
