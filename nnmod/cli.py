@@ -107,8 +107,8 @@ def parser():
     def model(added, what="a .t7 file, a checkpoint"):
         added.add_argument("file", metavar="FILE", help=what)
         added.add_argument("--at", metavar="PATH", help=(
-            "the model in FILE, as nnmod list names it, where there are several (default: the only one, or the "
-            "one named model)"))
+            "the model in FILE, as nnmod list names it, where there are several (default: the only one, or "
+            "the one named model)"))
 
     def json(added):
         added.add_argument("--json", action="store_true", help="for programs: JSON on standard output")
@@ -174,8 +174,8 @@ def parser():
     run = command(
         "run", "run a model on an input from a file",
         "In evaluation mode.  The input is an .npy, or an .npz or a table in a .t7 for a model with several "
-        "inputs (by their names, or in order where they are called arr_0, arr_1, ..); floats are converted to the "
-        "model's type.", """
+        "inputs (by their names, or in order where they are called arr_0, arr_1, ..); floats are converted to "
+        "the model's type.", """
         nnmod run lenet5.t7 digits.npy
         nnmod run lenet5.t7 digits.npy -o scores.npy
         """)

@@ -17,5 +17,6 @@ def run(options):
     for line in left:
         remark(f"left out, as an .npz cannot hold it: {line}")
     before, after = (size_text(os.path.getsize(path)) for path in (options.file, options.output))
-    say(f"{options.file} ({files.NAMES[source]}, {before}) -> {options.output} ({files.NAMES[kind]}, {after})")
+    say(f"{options.file} ({files.NAMES[source]}, {before}) -> "
+        f"{options.output} ({files.NAMES[kind]}, {after})")
     return 0
