@@ -4,6 +4,8 @@ The pieces: t7_format.py knows the bytes; t7_reader.py makes Python values of ra
 t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py and t7_graph.py
 say which class of Torch is which here; t7_upgrades.py brings old files up to date.
 """
+import contextlib
+import gc
 import io
 import os
 
@@ -57,10 +59,15 @@ def load(path, mmap=False):
     """
     check.boolean(mmap=mmap)
     read = t7_format.read_map if mmap else t7_format.read
-    if hasattr(path, "read"):
-        return to_python(read(path))
-    with io.FileIO(os.fspath(path)) as file:
-        return to_python(read(file))
+    with contextlib.nullcontext(path) if hasattr(path, "read") else io.FileIO(os.fspath(path)) as file:
+        # Python looks for garbage whenever many objects were made; here there is none.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return to_python(read(file))
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def save(path, obj, ascii=False, buffers=False):
