@@ -1,6 +1,4 @@
 """Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
-import html
-
 from . import check, errors, kernels, tensor
 from .errors import ShapeError
 from .module import Module
@@ -185,12 +183,6 @@ class Container(Module):
             lines.append(f"  [{index}] {text[0]}")
             lines += ["  " + line for line in text[1:]]
         return "\n".join([*lines, "}"])
-
-    def _repr_html_(self):
-        head = html.escape(type(self).__name__ + (f"({self.describe()})" if self.describe() else ""))
-        rows = "".join(f"<div style='margin:2px 0 2px 16px'>{child._repr_html_()}</div>"
-                       for child in self.modules)
-        return f"<div style='border-left:3px solid #4878d0;padding-left:8px'><b>{head}</b>{rows}</div>"
 
 
 class Sequential(Container):
@@ -624,12 +616,18 @@ def split(joined, like, dimension, buffers):
 
 
 def _sum(buffer, values):
-    """The sum of tensors, or of tables of them, in *buffer* where that fits."""
+    """The sum of tensors, or of tables of them, in *buffer* where that fits; None counts as 0."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
     if isinstance(values[0], list):
         old = buffer if isinstance(buffer, list) else []
         return [_sum(old[i] if i < len(old) else None, [v[i] for v in values])
                 for i in range(len(values[0]))]
-    buffer = tensor.resize(buffer, values[0].shape, values[0].dtype)
+    if isinstance(values[0], dict):
+        old = buffer if isinstance(buffer, dict) else {}
+        return {name: _sum(old.get(name), [v[name] for v in values]) for name in values[0]}
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, values[0].shape, values[0].dtype)
     tensor.copy(values[0], buffer)
     for value in values[1:]:
         _add(buffer, value, buffer)

@@ -48,6 +48,12 @@ def take(count):
     return _key, first
 
 
+def fork():
+    """The key of a stream of its own, drawn from this one: a kernel starts it at block 0."""
+    words = philox_words(*take(2), 2)
+    return int(words[0]) << 32 | int(words[1])
+
+
 def uniform(target, low=0.0, high=1.0):
     """Fill tensor *target* from the uniform distribution on [low, high)."""
     unit = _unit(target.size).reshape(target.shape)
@@ -82,79 +88,3 @@ def integer(count):
         raise ValueError(f"count must be an int of 1 .. 2**32, got {count!r}")
     # 53 random bits spread over the count: no number is favoured by more than 1 in 2**21.
     return int(_unit(1)[0] * count)
-
-
-class TorchGenerator:
-    """Torch7's generator: a script that draws in Torch's order gets Torch's numbers.
-
-    MT19937 (Matsumoto and Nishimura, 1998), each uniform number from one 32-bit word,
-    normal numbers in pairs by Box and Muller.  nnmod itself draws from the functions of
-    this file; optim.de and optim.cmaes take a TorchGenerator as an option.
-
-    Parameters
-    ----------
-    seed : int
-        What ``torch.manualSeed`` got.
-
-    >>> generator = TorchGenerator(123)
-    >>> generator.integer(10), generator.integer(10)
-    (2, 9)
-
-    (Torch's ``torch.random(1, 10)`` gives 3 and 10: it counts from 1.)
-
-    Source: Torch7's TH, ``THRandom``.
-    """
-
-    def __init__(self, seed):
-        self.manualSeed(seed)
-
-    def manualSeed(self, seed):
-        """Start anew from *seed*, an int."""
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
-            raise ValueError(f"seed must be an int, got {seed!r}")
-        _, key, position, *_ = np.random.RandomState(int(seed) % 2**32).get_state()
-        self._bits = np.random.MT19937()
-        self._bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": position}}
-        self._second = None  # the other normal number of a pair, before mean and deviation
-
-    def words(self, count):
-        """The next *count* random words, as uint64 numbers below 2**32: ``torch.random()``."""
-        return self._bits.random_raw(count)
-
-    def uniform(self, target, low=0.0, high=1.0):
-        """Fill tensor *target* from the uniform distribution on [low, high)."""
-        target[...] = low + (high - low) * self._unit(target.size).reshape(target.shape)
-
-    def normal(self, target, mean=0.0, stdv=1.0):
-        """Fill tensor *target* from the normal distribution."""
-        values = [] if self._second is None or not target.size else [self._second]
-        fresh = target.size - len(values)
-        if target.size:
-            self._second = None
-        unit = self._unit(2 * -(-fresh // 2)).reshape(-1, 2)
-        radius, angle = np.sqrt(-2 * np.log(1 - unit[:, 1])), 2 * np.pi * unit[:, 0]
-        pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).ravel()
-        if fresh % 2:
-            self._second = pairs[-1]
-        values = np.concatenate([values, pairs[:fresh]])
-        target[...] = mean + stdv * values.reshape(target.shape)
-
-    def integer(self, count):
-        """One random int of 0 .. count-1."""
-        return int(self._bits.random_raw()) % count
-
-    def permutation(self, count):
-        """The numbers 0 .. count-1 in random order, as an int64 tensor: ``torch.randperm``."""
-        values = np.arange(count)
-        for index in range(count - 1):
-            other = index + self.integer(count - index)
-            values[[index, other]] = values[[other, index]]
-        return values
-
-    def bernoulli(self, target, p=0.5):
-        """Fill tensor *target* with 1, of probability *p*, and 0."""
-        target[...] = (self._unit(target.size) <= p).reshape(target.shape)
-
-    def _unit(self, count):
-        """*count* numbers in [0, 1), of 32 random bits each."""
-        return self.words(count) / 2**32

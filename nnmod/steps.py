@@ -88,6 +88,9 @@ class AbstractRecurrent(Module):
     def stepAccumulate(self, frame, input, states, scale):
         """Add *scale* times the parameters' gradients of a step whose stepBackward has run."""
 
+    def _startSequence(self):
+        """Called before the first step of a sequence."""
+
     #: How many steps a module around this one will go back in the coming sequence, at most.
     _limit = _UNLIMITED
 
@@ -183,6 +186,7 @@ class AbstractRecurrent(Module):
         if line.train != self.train:
             self.forget()
         if line.count == 0:
+            self._startSequence()
             line.inner = self._innerSteps()
             line.reach = min(self._reach(), self._limit)
             self._limit = _UNLIMITED
@@ -271,9 +275,12 @@ class AbstractRecurrent(Module):
             if nested.is_table(x):
                 buffer = buffer if isinstance(buffer, list) and len(buffer) == len(x) else [None] * len(x)
                 return [zeros(item, spare) for item, spare in zip(x, buffer)]
+            if nested.is_named(x):
+                buffer = buffer if isinstance(buffer, dict) else {}
+                return {name: zeros(item, buffer.get(name)) for name, item in x.items()}
             if x.dtype.kind != "f":
                 return None
-            buffer = tensor.resize(None if isinstance(buffer, list) else buffer, x.shape, x.dtype)
+            buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, x.shape, x.dtype)
             tensor.fill(buffer, 0)
             return buffer
         self._noGradient = zeros(input, self._noGradient)

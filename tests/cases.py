@@ -56,6 +56,8 @@ def _tensors(shape, spread, rng=None):
     rng = rng or np.random.default_rng(1)
     if isinstance(shape, list):
         return [_tensors(s, spread, rng) for s in shape]
+    if isinstance(shape, dict):
+        return {name: _tensors(s, spread, rng) for name, s in shape.items()}
     if not spread:
         return rng.standard_normal(shape)
     size = int(np.prod(shape))
@@ -611,6 +613,8 @@ CASES = [
     Case("Dropout-evaluate", lambda: nnmod.Dropout().evaluate(), (4, 9), single=True),
     Case("Dropout-stochastic", lambda: nnmod.Dropout(0.4, stochasticInference=True).evaluate(), (4, 9)),
     Case("Dropout-zero", lambda: nnmod.Dropout(0), (4, 9), single=True),
+    Case("Dropout-lazy", lambda: nnmod.Dropout(0.4, lazy=True), (4, 9)),
+    Case("Dropout-mono", lambda: nnmod.Dropout(0.4, mono=True), (4, 9)),
     Case("SpatialDropout", nnmod.SpatialDropout, (3, 5, 2, 3)),
     Case("SpatialDropout-evaluate", lambda: nnmod.SpatialDropout(0.3).evaluate(), (3, 5, 2, 3), single=True),
     Case("SpatialDropout-stochastic", lambda: nnmod.SpatialDropout(0.3, True).evaluate(), (9, 2, 3)),
@@ -776,6 +780,11 @@ CASES = [
          values=lambda rng: [rng.standard_normal((5, 3)), rng.integers(0, 3, 5)]),
     # routing
     Case("SelectTable", lambda: nnmod.SelectTable(1), [(2, 3), (4,), (3,)]),
+    Case("SelectTable-name", lambda: nnmod.SelectTable("b"), {"a": (2, 3), "b": (4,), "c": [(3,)]}),
+    Case("MapTable-named", lambda: nnmod.MapTable(nnmod.Linear(3, 2)), {"a": (4, 3), "b": (3,)}),
+    Case("ConcatTable-named", lambda: nnmod.ConcatTable(
+        nnmod.Sequential(nnmod.SelectTable("a"), nnmod.Linear(3, 2)), nnmod.SelectTable("b"),
+        nnmod.Sequential(nnmod.SelectTable("a"), nnmod.Tanh())), {"a": (4, 3), "b": (3,)}),
     Case("SelectTable-nested", lambda: nnmod.SelectTable(-1), [(2, 3), [(4,), (3,)]]),
     Case("NarrowTable", lambda: nnmod.NarrowTable(1, 2), [(2, 3), (4,), (3,)]),
     Case("NarrowTable-nested", lambda: nnmod.NarrowTable(1), [(2, 3), [(4,), (3,)], [(2,)]]),
@@ -834,7 +843,11 @@ CASES = [
     Case("FastLSTM", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4)), (5, 2, 3)),
     Case("FastLSTM-table", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4)), [(2, 3), (2, 3), (2, 3)]),
     Case("FastLSTM-maskzero", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4).maskZero()), (3, 2, 3)),
+    Case("LSTM-noise", lambda: nnmod.Sequencer(nnmod.LSTM(3, 4, p=0.3)), (3, 2, 3)),
+    Case("FastLSTM-noise", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4, p=0.3, mono=True)), (3, 2, 3)),
+    Case("FastLSTM-statistics", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4, bn=True)), (3, 4, 3)),
     Case("GRU", lambda: nnmod.Sequencer(nnmod.GRU(3, 4)), (5, 2, 3)),
+    Case("GRU-noise", lambda: nnmod.Sequencer(nnmod.GRU(3, 4, p=0.3)), (3, 2, 3)),
     Case("GRU-unbatched", lambda: nnmod.Sequencer(nnmod.GRU(3, 2)), (4, 3)),
     Case("Mufuru", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4)), (4, 2, 3)),
     Case("Mufuru-ops", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4, ("keep", "replace", "diff"))), (3, 2, 3)),
