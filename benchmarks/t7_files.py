@@ -1,12 +1,10 @@
-"""How fast are files of Torch7 read, and how much memory do they take?
+"""How fast are files of Torch7 read, and how much memory does that take?
 
-    python benchmarks/t7_files.py [--gigabytes 2] [--folder FOLDER]
-
-Each reading runs in a process of its own, after the file is in the disk cache; the best of several
-is shown, and the most memory that it took over what it had before, as Linux counts it.  Beside nnmod
-stands the package torchfile (pip install torchfile), where it is there and reads the file.
+Each reading runs in a process of its own, after the file is in the disk cache; the best of several.
+The name of a line has the most memory that nnmod took over what it had before, as Linux counts
+it, in sizes of the file.  Beside nnmod stands the package torchfile, where it is installed and
+reads the file.
 """
-import argparse
 import json
 import os
 import subprocess
@@ -17,11 +15,15 @@ import numpy as np
 
 import nnmod
 
-#: Runs in a process of its own: argv is the reader, the path, and "all" to touch every element.
+from .harness import Row
+
+TITLE = "Torch7's files"
+
+#: Runs in a process of its own: argv is the reader and the path.
 READ = """
 import json, sys, time
 import numpy as np
-reader, path, touch = sys.argv[1:]
+reader, path = sys.argv[1:]
 def peak():
     with open("/proc/self/status") as file:
         return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM"))
@@ -33,66 +35,67 @@ else:
     load = nnmod.load if reader == "nnmod" else lambda p: nnmod.load(p, mmap=True)
 before, start = peak(), time.perf_counter()
 value = load(path)
-seconds, opened = time.perf_counter() - start, peak() - before
-if touch == "all":
-    total = sum(float(t.sum()) for t in (value.values() if isinstance(value, dict) else value))
-print(json.dumps([seconds, opened, peak() - before, time.perf_counter() - start]))
+print(json.dumps([time.perf_counter() - start, peak() - before]))
 """
 
 
-def measure(reader, path, touch="no", rounds=5):
-    """The best of (seconds, bytes when it is open, bytes at the end, seconds with touching), or None."""
-    rows = []
+def measure(reader, path, rounds):
+    """The least (seconds, bytes) of several readings; None if *reader* cannot read the file."""
+    found = []
     for _ in range(rounds):
-        done = subprocess.run([sys.executable, "-c", READ, reader, path, touch], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", READ, reader, path], capture_output=True, text=True)
         if done.returncode:
             return None
-        rows.append(json.loads(done.stdout))
-    return [min(column) for column in zip(*rows)]
+        found.append(json.loads(done.stdout))
+    return [min(column) for column in zip(*found)]
 
 
-def show(title, path, readers, touch="no", rounds=5):
-    """One line for each reader."""
-    size = os.path.getsize(path)
-    print(f"\n{title}: {size / 1e6:.0f} MB")
-    with open(path, "rb") as file:  # into the disk cache
-        while file.read(1 << 24):
-            pass
-    for reader in readers:
-        row = measure(reader, path, touch, rounds)
-        if row is None:
-            print(f"  {reader:14} does not read it")
-            continue
-        seconds, opened, whole, touched = row
-        words = f"  {reader:14} {1e3 * seconds:9.1f} ms {size / seconds / 1e6:9.0f} MB/s, memory {opened / size:5.2f} x"
-        print(words + (f"; all read after {touched:.2f} s" if touch == "all" else ""))
-
-
-def main():
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=2)
-    parser.add_argument("--folder", help="where the files are written (10 times --gigabytes at most)")
-    options = parser.parse_args()
-    rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+def rows(run):
+    """A line for each kind of file."""
+    gigabytes = 0.001 if run.tiny else 0.25 if run.quick else 2
+    rounds = 1 if run.tiny else 3 if run.quick else 5
+    with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "file.t7")
-        count = max(1, round(options.gigabytes * 1e9 / 4 / 16))
-        block = rng.standard_normal(count, np.float32)
+        for name, write, readers, goals in _files(1 if not run.tiny else 100, gigabytes):
+            if not run.wants(name):
+                continue
+            write(path)
+            size = os.path.getsize(path)
+            with open(path, "rb") as file:  # into the disk cache
+                while file.read(1 << 24):
+                    pass
+            peer = measure("torchfile", path, rounds)
+            for reader in readers:
+                seconds, memory = measure(reader, path, rounds)
+                mapped = reader == "mmap"
+                wanted = None if run.tiny else goals.get(reader)
+                yield Row(f"{name}{', mapped' * mapped} (memory {memory / size:.2f})", seconds,
+                          {"torchfile": peer[0]} if peer and not mapped else {}, bytes=0 if mapped else size,
+                          at_most=wanted and (wanted if mapped else wanted * size))
+
+
+def _files(less, gigabytes):
+    """(name, function that writes the file, readers, their goals: seconds a byte, for mmap in all)."""
+    rng = np.random.default_rng(0)
+
+    def tensors(path):
+        block = rng.standard_normal(max(1, round(gigabytes * 1e9 / 4 / 16)), np.float32)
         nnmod.save(path, {f"tensor{i}": block + np.float32(i) for i in range(16)})
-        show("16 float tensors", path, ["nnmod", "nnmod mmap", "torchfile"], "all", 3)
-        del block
-        nnmod.save(path, [rng.standard_normal(100, np.float32) for _ in range(20_000)])
-        show("20,000 tensors of 100 floats", path, ["nnmod", "nnmod mmap", "torchfile"])
+
+    def small_tensors(path):
+        nnmod.save(path, [rng.standard_normal(100, np.float32) for _ in range(20_000 // less)])
+
+    def tables(path):
         nnmod.save(path, {f"image{i}": {"caption": f"words of caption {i}", "box": [1.5, 2, 3, 4], "good": True}
-                          for i in range(50_000)})
-        show("tables: 50,000 captions with boxes", path, ["nnmod", "torchfile"])
-        for dtype, values in (("float64", rng.standard_normal(2_000_000)),
-                              ("float32", rng.standard_normal(3_000_000, np.float32)),
-                              ("int64", rng.integers(0, 1 << 20, 4_000_000))):
-            nnmod.save(path, [values], ascii=True)
-            show(f"text: {values.size:,} of {dtype}", path, ["nnmod", "torchfile"])
+                          for i in range(50_000 // less)})
 
+    yield "16 tensors of floats", tensors, ("nnmod", "mmap"), {"nnmod": 1 / 1e9, "mmap": 0.05}
+    yield "tensors of 100 floats", small_tensors, ("nnmod", "mmap"), {}
+    yield "tables of captions", tables, ("nnmod",), {}
+    for kind, make in (("float64", lambda n: rng.standard_normal(n)),
+                       ("float32", lambda n: rng.standard_normal(n, np.float32)),
+                       ("int64", lambda n: rng.integers(0, 1 << 20, n))):
+        def text(path, make=make):
+            nnmod.save(path, [make(2_000_000 // less)], ascii=True)
 
-if __name__ == "__main__":
-    main()
+        yield f"text of {kind}", text, ("nnmod",), {"nnmod": 1 / 30e6}
