@@ -105,6 +105,7 @@ from .full_convolution import SpatialFullConvolution as SpatialFullConvolution
 from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolution
 from .gradient import GradientReversal as GradientReversal
 from .gradient import L1Penalty as L1Penalty
+from .gradient import TotalVariation as TotalVariation
 from .gradient import ZeroGrad as ZeroGrad
 from .graph import gModule as gModule
 from .graph_modules import JustElement as JustElement
@@ -142,13 +143,16 @@ from .maxout import Maxout as Maxout
 from .module import Module as Module
 from .node import Node as Node
 from .normalization import BatchNormalization as BatchNormalization
+from .normalization import InstanceNormalization as InstanceNormalization
 from .normalization import LayerNormalization as LayerNormalization
 from .normalization import Normalize as Normalize
 from .normalization import SpatialBatchNormalization as SpatialBatchNormalization
 from .normalization import VolumetricBatchNormalization as VolumetricBatchNormalization
 from .padding import Padding as Padding
+from .padding import ShaveImage as ShaveImage
 from .padding import SpatialReflectionPadding as SpatialReflectionPadding
 from .padding import SpatialReplicationPadding as SpatialReplicationPadding
+from .padding import SpatialSymmetricPadding as SpatialSymmetricPadding
 from .padding import SpatialZeroPadding as SpatialZeroPadding
 from .padding import VolumetricReplicationPadding as VolumetricReplicationPadding
 from .plane_convolution import SpatialConvolutionMap as SpatialConvolutionMap

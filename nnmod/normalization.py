@@ -1,7 +1,7 @@
 """Normalisation over the batch, or of each row.
 
 BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization,
-LayerNormalization, Normalize.
+InstanceNormalization, LayerNormalization, Normalize.
 """
 from . import check, geometry, init, kernels, random, tensor
 from .errors import ShapeError
@@ -224,6 +224,121 @@ class VolumetricBatchNormalization(_BatchNormalization):
     """
 
     _positions = ("T", "H", "W")
+
+
+class InstanceNormalization(Module):
+    """``y = (x - mean) / sqrt(var + eps) * weight + bias``, each channel of each image by itself.
+
+    Mean and variance are those of the image, in training and in evaluation: nothing is
+    kept from one forward to the next.
+
+    Parameters
+    ----------
+    nOutput : int
+        Channels of the input.
+    eps : float
+        Added to the variance.
+    affine : bool
+        False leaves weight and bias out: both and their gradients are then None.
+
+    Shapes
+    ------
+    input         (N, nOutput, H, W) or (nOutput, H, W)
+    output        the same as input
+    weight, bias  (nOutput,), gradWeight and gradBias the same
+
+    The variance is the biased one, and that of a single pixel is 0.  Raises ShapeError for
+    another number of channels.  Source: nn.InstanceNormalization of texture_nets and
+    fast-neural-style, on Torch7 (Ulyanov et al., 2016).
+
+    >>> import numpy as np
+    >>> norm = InstanceNormalization(1, affine=False)
+    >>> norm.forward(np.array([[[[1, 3]]], [[[10, 30]]]], np.float32)).round(3).ravel()
+    array([-1.,  1., -1.,  1.], dtype=float32)
+    """
+
+    bufferNames = ("_mean", "_invstd", "_weights", "_biases")
+    backwardNeeds = frozenset({"input"})
+    accReadsGradInput = False
+
+    def __init__(self, nOutput, eps=1e-5, affine=True):
+        super().__init__()
+        if nOutput is not None:
+            check.positive(nOutput=nOutput)
+        check.number(low=0, eps=eps)
+        check.boolean(affine=affine)
+        self.nOutput = nOutput
+        self.eps = eps
+        self.affine = bool(affine)
+        self.weight = self.bias = self.gradWeight = self.gradBias = None
+        self._mean = self._invstd = self._weights = self._biases = None
+        if affine and nOutput is not None:
+            dtype, shape = tensor.dtype_of(self._type), (nOutput,)
+            self.weight, self.bias = tensor.empty(shape, dtype), tensor.empty(shape, dtype)
+            self.gradWeight, self.gradBias = tensor.zeros(shape, dtype), tensor.zeros(shape, dtype)
+            self.reset()
+
+    def reset(self, stdv=None):
+        """Draw weight from U(0, 1), bias = 0; *stdv* has no say here."""
+        if self.affine:
+            random.uniform(self.weight)
+            init.constant(self.bias, 0)
+        return self
+
+    def updateOutput(self, input):
+        input = self.takeInput(input)
+        x = check.batched("input", input, "N", self.nOutput, "H", "W")
+        check.floating("input", input)
+        check.parameters(self, weight=(self.nOutput,), bias=(self.nOutput,))
+        K = kernels.of(input, self.weight, self.bias)
+        output = self.resize("output", input.shape, like=input)
+        mean = self.resize("_mean", (len(x) * self.nOutput,), like=input)
+        invstd = self.resize("_invstd", mean.shape, like=input)
+        weights, biases = self._repeated("_weights", self.weight), self._repeated("_biases", self.bias)
+        if input.size:
+            # With a momentum of 0 the running statistics are neither read nor written.
+            K.batch_norm_update_output(self._channels(input), weights, biases, mean, invstd,
+                                       self._channels(output), mean, invstd, True, 0, self.eps)
+        return output
+
+    def updateGradInput(self, input, gradOutput):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        K = kernels.of(input, gradOutput, self.weight, self._mean)
+        gradInput = self.resize("gradInput", input.shape, like=input)
+        if input.size:
+            K.batch_norm_update_grad_input(self._channels(input), self._channels(gradOutput),
+                                           self._repeated("_weights", self.weight), self._mean, self._invstd,
+                                           self._channels(gradInput), True)
+        return gradInput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        if not self.affine or not input.size:
+            return
+        K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias, self._mean)
+        C = self.nOutput
+        x, dy = self._channels(input), self._channels(gradOutput)
+        for image in range(0, x.shape[1], C):
+            part = slice(image, image + C)
+            K.batch_norm_acc_grad_parameters(x[:, part], dy[:, part], self._mean[part], self._invstd[part],
+                                             self.gradWeight, self.gradBias, scale)
+
+    def _channels(self, value):
+        """*value* as one image of all channels, (1, N C, H W): a view."""
+        H, W = value.shape[-2:]
+        return value.reshape(1, value.size // (H * W), H * W)
+
+    def _repeated(self, name, parameter):
+        """*parameter* once for each image, None where there is none."""
+        if parameter is None:
+            return None
+        repeated = self.resize(name, self._mean.shape, like=parameter)
+        tensor.copy(parameter, repeated.reshape(-1, self.nOutput))
+        return repeated
+
+    def describe(self):
+        return f"{self.nOutput}" + (f", eps {self.eps:g}" if self.eps != 1e-5 else "") + (
+            "" if self.affine else ", not affine")
 
 
 class LayerNormalization(Module):

@@ -1,4 +1,6 @@
-"""Borders: Padding, SpatialZeroPadding, SpatialReflectionPadding, Spatial- and VolumetricReplicationPadding."""
+"""Borders: Padding, SpatialZero-, SpatialReflection-, SpatialSymmetric- and SpatialReplicationPadding,
+VolumetricReplicationPadding, and ShaveImage, which takes them off.
+"""
 import math
 
 from . import check, geometry, kernels, tensor
@@ -100,6 +102,8 @@ class _Bordered(Module):
     paramNames = ()
     backwardNeeds = frozenset()
     mode = None
+    #: The mode whose gradient backward gives, where that is another one.
+    gradientMode = None
     #: How many dimensions an example has: 3 for images, 4 for volumes.
     ndim = 3
 
@@ -133,7 +137,7 @@ class _Bordered(Module):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
         kernels.of(gradOutput).pad3d_update_grad_input(
-            self._volumes(gradOutput), self._volumes(gradInput), self._before(), self.mode)
+            self._volumes(gradOutput), self._volumes(gradInput), self._before(), self.gradientMode or self.mode)
         return gradInput
 
     def _checkSide(self, size, before, after, shape):
@@ -141,6 +145,9 @@ class _Bordered(Module):
             raise ShapeError(f"input of shape {shape} is too small to be cropped by {self.describe()}")
         if self.mode == "reflect" and max(before, after) >= size:
             raise ShapeError(f"input must be larger than the reflected border on each side, "
+                             f"got shape {shape} for {self.describe()}")
+        if self.mode == "symmetric" and max(before, after) > size:
+            raise ShapeError(f"input must be as large as the mirrored border on each side, "
                              f"got shape {shape} for {self.describe()}")
 
     def _before(self):
@@ -206,6 +213,69 @@ class SpatialReflectionPadding(_Spatial):
     """
 
     mode = "reflect"
+
+
+class SpatialSymmetricPadding(_Spatial):
+    """Images with a border that mirrors them, the outermost pixels too.
+
+    Parameters
+    ----------
+    pad_l, pad_r, pad_t, pad_b : int
+        Left, right, top and bottom; those left out are pad_l.  Negative ones crop.
+
+    Shapes
+    ------
+    input   (N, C, H, W) or (C, H, W)
+    output  (N, C, pad_t + H + pad_b, pad_l + W + pad_r), or without N
+
+    backward takes the border for a constant, as DeepMask's does: what comes back to it is
+    dropped, not added to the pixels that it shows.  Raises ShapeError where the image has
+    fewer pixels than a border.  Source: nn.SpatialSymmetricPadding of DeepMask, on Torch7.
+
+    >>> import numpy as np
+    >>> pad, x = SpatialSymmetricPadding(2, 1, 0, 0), np.arange(3.0).reshape(1, 1, 3)
+    >>> pad.double().forward(x)
+    array([[[1., 0., 0., 1., 2., 2.]]])
+    >>> pad.backward(x, np.ones((1, 1, 6)))
+    array([[[1., 1., 1.]]])
+    """
+
+    mode = "symmetric"
+    gradientMode = "zero"
+
+
+class ShaveImage(_Bordered):
+    """Images without their outermost pixels.
+
+    Parameters
+    ----------
+    size : int
+        How many pixels go, on each of the four sides.
+
+    Shapes
+    ------
+    input   (N, C, H, W) or (C, H, W)
+    output  (N, C, H - 2 size, W - 2 size), or without N
+
+    Raises ShapeError where nothing would be left.  Source: nn.ShaveImage of
+    fast-neural-style, on Torch7 (Johnson et al., 2016).
+
+    >>> import numpy as np
+    >>> ShaveImage(1).forward(np.arange(12, dtype=np.float32).reshape(1, 3, 4))
+    array([[[5., 6.]]], dtype=float32)
+    """
+
+    mode = "zero"
+
+    def __init__(self, size):
+        check.not_negative(size=size)
+        super().__init__(size=size)
+
+    def _pads(self):
+        return (0, 0), (-self.size, -self.size), (-self.size, -self.size)
+
+    def describe(self):
+        return f"{self.size}"
 
 
 class SpatialReplicationPadding(_Spatial):

@@ -141,13 +141,14 @@ GROUPS = {
         (lambda: nn.Padding(1, 2), (3, 4)), (lambda: nn.SpatialZeroPadding(1, 1, 1, 1), (2, 2, 3, 4)),
         (lambda: nn.SpatialReflectionPadding(1, 1, 1, 1), (2, 2, 3, 4)),
         (lambda: nn.SpatialReplicationPadding(1, 1, 1, 1), (2, 2, 3, 4)),
+        (lambda: nn.SpatialSymmetricPadding(1, 1, 1, 1), (2, 2, 3, 4)), (lambda: nn.ShaveImage(1), (2, 2, 3, 4)),
         (lambda: nn.VolumetricReplicationPadding(1, 1, 1, 1, 1, 1), (2, 2, 3, 4, 3)),
     ],
     "normalization": [
         (lambda: nn.BatchNormalization(3), (5, 3)), (lambda: nn.SpatialBatchNormalization(3), (2, 3, 4, 4)),
         (lambda: nn.SpatialBatchNormalization(16), (8, 16, 32, 32)),
         (lambda: nn.VolumetricBatchNormalization(3), (2, 3, 2, 2, 3)),
-        (lambda: nn.LayerNormalization(5), (4, 5)),
+        (lambda: nn.InstanceNormalization(3), (2, 3, 4, 4)), (lambda: nn.LayerNormalization(5), (4, 5)),
         (lambda: nn.Normalize(2), (4, 5)), (lambda: nn.SpatialCrossMapLRN(3), (2, 5, 4, 4)),
         (lambda: nn.SpatialSubtractiveNormalization(3, _ONES), (2, 3, 6, 6)),
         (lambda: nn.SpatialDivisiveNormalization(3, _ONES), (2, 3, 6, 6)),
@@ -172,6 +173,7 @@ GROUPS = {
             nn.Abs, lambda: nn.Power(2), lambda: nn.Power(1.5), nn.Square, nn.Sqrt, nn.Exp, nn.Log,
             lambda: nn.AddConstant(2.5), lambda: nn.MulConstant(2.5), nn.GradientReversal,
             lambda: nn.L1Penalty(0.1))],
+        (lambda: nn.TotalVariation(0.1), (2, 3, 4, 5)),
     ],
     "dropout": [
         (nn.Dropout, (4, 9)), (nn.SpatialDropout, (3, 5, 2, 3)), (nn.VolumetricDropout, (3, 5, 2, 1, 3)),

@@ -99,6 +99,7 @@ def _recurrence():
 _SPARSE = {"nan": "an index is never NaN"}
 _LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that are not the derivative, on purpose"}
 _EUCLIDEAN = {"gradients_of": "Torch7's 1e-7 in the denominators is more than this check forgives: test_distance.py"}
+_CONSTANT_BORDER = {"gradients_of": "the border is a constant for backward, as in DeepMask: test_shape.py"}
 _KMEANS = {"gradients_of": "gradWeight is a step towards means, not a derivative",
            "nan": "gradInput is 0 whatever gradOutput is"}
 
@@ -478,6 +479,13 @@ CASES = [
     Case("SpatialBatchNormalization-one_value", lambda: nnmod.SpatialBatchNormalization(2), (1, 2, 1, 1)),
     Case("SpatialBatchNormalization-unbatched", lambda: nnmod.SpatialBatchNormalization(2), (2, 3, 4)),
     Case("SpatialBatchNormalization-inferred", lambda: nnmod.SpatialBatchNormalization(None), (2, 2, 3, 3)),
+    Case("InstanceNormalization", lambda: nnmod.InstanceNormalization(3), (2, 3, 4, 3), single=True),
+    Case("InstanceNormalization-not_affine", lambda: nnmod.InstanceNormalization(2, 1e-3, False), (3, 2, 2, 3),
+         single=True),
+    Case("InstanceNormalization-evaluate", lambda: nnmod.InstanceNormalization(3).evaluate(), (2, 3, 4, 3),
+         single=True),
+    Case("InstanceNormalization-unbatched", lambda: nnmod.InstanceNormalization(2), (2, 3, 4)),
+    Case("InstanceNormalization-one_pixel", lambda: nnmod.InstanceNormalization(2), (3, 2, 1, 1)),
     Case("VolumetricBatchNormalization", lambda: nnmod.VolumetricBatchNormalization(3), (2, 3, 2, 2, 3)),
     Case("VolumetricBatchNormalization-evaluate", lambda: nnmod.VolumetricBatchNormalization(3).evaluate(),
          (2, 3, 2, 2, 3), single=True),
@@ -586,6 +594,11 @@ CASES = [
          excused={"gradients_of": "it changes the gradient, which is its purpose: test_gradient.py"}),
     Case("GradientReversal-lambda", lambda: nnmod.GradientReversal(0.3), (3, 4),
          excused={"gradients_of": "it changes the gradient, which is its purpose: test_gradient.py"}),
+    Case("TotalVariation-zero", lambda: nnmod.TotalVariation(0), (2, 2, 3, 4), single=True),
+    Case("TotalVariation", lambda: nnmod.TotalVariation(0.3), (2, 2, 3, 4), single=True,
+         excused={"gradients_of": "the gradient holds that of the variation: test_gradient.py"}),
+    Case("TotalVariation-unbatched", lambda: nnmod.TotalVariation(2), (1, 4, 1),
+         excused={"gradients_of": "the gradient holds that of the variation: test_gradient.py"}),
     Case("ZeroGrad", nnmod.ZeroGrad, (3, 4), single=True,
          excused={"gradients_of": "it drops the gradient, which is its purpose: test_gradient.py",
                   "nan": "the gradient is 0 whatever comes"}),
@@ -696,6 +709,13 @@ CASES = [
     Case("SpatialReflectionPadding-crop", lambda: nnmod.SpatialReflectionPadding(-1, 3, -2, 2), (2, 2, 4, 5),
          single=True),
     Case("SpatialReflectionPadding-all", lambda: nnmod.SpatialReflectionPadding(1), (2, 3, 2)),
+    Case("SpatialSymmetricPadding", lambda: nnmod.SpatialSymmetricPadding(1, 4, 3, 2), (2, 2, 3, 4), single=True,
+         excused=_CONSTANT_BORDER),
+    Case("SpatialSymmetricPadding-crop", lambda: nnmod.SpatialSymmetricPadding(-1, 3, -2, 2), (2, 2, 4, 5),
+         single=True, excused=_CONSTANT_BORDER),
+    Case("SpatialSymmetricPadding-no_border", lambda: nnmod.SpatialSymmetricPadding(0, -1), (2, 4, 3)),
+    Case("ShaveImage", lambda: nnmod.ShaveImage(1), (2, 2, 3, 4), single=True),
+    Case("ShaveImage-nothing", lambda: nnmod.ShaveImage(0), (2, 3, 4)),
     Case("SpatialReplicationPadding", lambda: nnmod.SpatialReplicationPadding(1, 2, 4, 1), (2, 2, 3, 4),
          single=True),
     Case("SpatialReplicationPadding-crop", lambda: nnmod.SpatialReplicationPadding(-1, 3, 0, -2), (2, 2, 4, 5),

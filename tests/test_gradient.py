@@ -33,3 +33,21 @@ def test_nan_has_a_nan_penalty():
     module.forward(x)
     assert np.isnan(module.loss)
     assert np.isnan(module.backward(x, np.ones(2))[0])
+
+
+def test_the_gradient_of_the_total_variation_is_that_of_its_loss():
+    rng = np.random.default_rng(5)
+    x, dy, eps = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 3, 4, 5)), 1e-6
+
+    def loss(x):
+        inner = x[..., :-1, :-1]
+        return 0.35 * (((inner - x[..., :-1, 1:]) ** 2).sum() + ((inner - x[..., 1:, :-1]) ** 2).sum())
+
+    module = nnmod.TotalVariation(0.7).double()
+    assert module.forward(x) is x
+    dx = module.backward(x, dy)
+    for place in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[place] = eps
+        slope = (loss(x + step) - loss(x - step)) / (2 * eps)
+        np.testing.assert_allclose(dx[place] - dy[place], slope, rtol=1e-6, atol=1e-8)

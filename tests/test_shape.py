@@ -181,6 +181,18 @@ def test_borders_are_numpys(cls, mode):
         np.testing.assert_array_equal(cls(left, right, top, bottom).forward(x), expected)
 
 
+def test_a_symmetric_border_is_numpys_and_a_constant_for_backward():
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 6))
+    for left, right, top, bottom in [(0, 0, 0, 0), (1, 2, 3, 4), (6, 6, 5, 5)]:
+        module = nnmod.SpatialSymmetricPadding(left, right, top, bottom).double()
+        expected = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), mode="symmetric")
+        np.testing.assert_array_equal(module.forward(x), expected)
+        dy = np.random.default_rng(1).standard_normal(expected.shape)
+        np.testing.assert_array_equal(module.backward(x, dy), dy[:, :, top:top + 5, left:left + 6])
+    with pytest.raises(ShapeError, match="as large as the mirrored border"):
+        nnmod.SpatialSymmetricPadding(7, 0, 0, 0).forward(x)
+
+
 def test_borders_wider_than_the_image():
     x = np.arange(4.0).reshape(1, 2, 2)
     assert nnmod.SpatialReplicationPadding(3, 0, 0, 0).forward(x)[0, 0].tolist() == [0, 0, 0, 0, 1]

@@ -90,7 +90,7 @@ _layouts(
     VolumetricFullConvolution="nInputPlane? nOutputPlane kT kW kH dT=1 dW=1 dH=1 padT=0 padW=0 padH=0 "
     "adjT=0 adjW=0 adjH=0 bias@has")
 _layouts(gradient, L1Penalty="l1weight sizeAverage=False provideOutput=True", GradientReversal="lambda_:lambda=1.0",
-         ZeroGrad="")
+         TotalVariation="strength", ZeroGrad="")
 _layouts(graph_modules, ModuleFromCriterion="criterion@child")
 for _name in ("JustElement", "JustTable"):
     add(Layout(f"nngraph.{_name}", getattr(graph_modules, _name)))
@@ -112,7 +112,8 @@ _layouts(
 _layouts(
     padding, Padding="dim@dim pad nInputDim@count=None value=0 index@dim=0",
     SpatialZeroPadding="pad_l pad_r pad_t pad_b", SpatialReflectionPadding="pad_l pad_r pad_t pad_b",
-    SpatialReplicationPadding="pad_l pad_r pad_t pad_b",
+    SpatialReplicationPadding="pad_l pad_r pad_t pad_b", SpatialSymmetricPadding="pad_l pad_r pad_t pad_b",
+    ShaveImage="size",
     VolumetricReplicationPadding="pleft pright ptop pbottom pfront pback")
 _layouts(plane_convolution, SpatialSubSampling="nInputPlane@weight.0 kW kH dW=1 dH=1 bias@has")
 _layouts(pointwise, Abs="", Power="p.pow:pow", Square="", Sqrt="b.eps:eps=0.0", Exp="", Log="")
@@ -159,4 +160,7 @@ TWINS = {
         "VolumetricAveragePooling", "SpatialBatchNormalization", "BatchNormalization",
         "VolumetricBatchNormalization", "SpatialCrossMapLRN", "TemporalConvolution")},
     "nn.SpatialConvolutionCUDA": "nn.SpatialConvolution",
+    # Of imagine-nn; its pooling always rounds up: see t7_upgrades.py.
+    "inn.SpatialMaxPooling": "nn.SpatialMaxPooling",
+    "inn.SpatialCrossResponseNormalization": "nn.SpatialCrossMapLRN",
 }

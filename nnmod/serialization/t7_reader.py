@@ -216,6 +216,10 @@ class Reader:
             self._kept.append(value)
         return value
 
+    def keep_depth(self, module):
+        """Let the module that is being built be as deep as *module*, which it turns out to be."""
+        self._depth = self._depths.get(id(module), 0)
+
     def _name_companions(self):
         counts = {}
         for thing in self._opaque:

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from .. import local_normalization
+from .. import local_normalization, tensor
 from ..activation import CReLU, PReLU, Threshold
 from ..arithmetic import CDivTable, CSubTable
 from ..broadcast import Add, CAdd, CMul
@@ -18,8 +18,8 @@ from ..linear import Linear, LinearWeightNorm, PartialLinear
 from ..lookup import LookupTable
 from ..lp_pooling import SpatialLPPooling
 from ..maxout import Maxout
-from ..module import gradient_name
-from ..normalization import LayerNormalization, Normalize
+from ..module import Module, gradient_name
+from ..normalization import InstanceNormalization, LayerNormalization, Normalize
 from ..padding import SpatialZeroPadding
 from ..plane_convolution import SpatialConvolutionMap, SpatialDepthWiseConvolution, SpatialFullConvolutionMap
 from ..pointwise import AddConstant, Constant, MulConstant, Power, Sqrt, Square
@@ -34,6 +34,7 @@ from ..table import ConcatTable, MapTable, ParallelTable
 from .t7_classes import Layout, one_based, place, write_tensors
 from .t7_format import Storage
 from .t7_modules import add
+from .t7_objects import Opaque
 from .t7_reader import Unbuildable, position
 
 
@@ -356,6 +357,23 @@ class _LayerNormalization(Layout):
         out["modules"] = parts
 
 
+class _InstanceNormalization(Layout):
+    """Torch also keeps the running statistics that each of its forwards starts from, and never moves."""
+
+    def build(self, fields):
+        affine = "weight" in fields
+        module = InstanceNormalization(None, fields.number("eps", 1e-5), affine)
+        module.nOutput = fields.tensor("weight").size if affine else fields.number("nOutput")
+        self.bind(fields, module)
+        return module
+
+    def write(self, module, out):
+        super().write(module, out)
+        dtype, shape = tensor.dtype_of(module.type()), (module.nOutput,)
+        out.update(momentum=0.1, prev_batch_size=-1, running_mean=np.zeros(shape, dtype),
+                   running_var=np.ones(shape, dtype))
+
+
 class _Neighbourhood(Layout):
     """The kernel, and networks of Torch's own that compute with it."""
 
@@ -538,6 +556,22 @@ class _MapTable(Layout):
                    sharedparams=names or ["weight", "bias", "gradWeight", "gradBias"])
 
 
+def inner_module(fields):
+    """The module inside of one that computes nothing itself: a DataParallelTable's first replica, dpnn's Inception."""
+    inner = fields.get("module", None)
+    if inner is None:
+        held = fields.get("modules")
+        if not isinstance(held, list) or not held or (fields.name == "nn.Inception" and len(held) > 1):
+            raise Unbuildable("it must hold a module")
+        inner = held[0]
+    if not isinstance(inner, Module) or isinstance(inner, Opaque):
+        raise Unbuildable("the module that it holds cannot be built")
+    # It stands in the place of the outer one: as deep as it is, and of its own type.
+    fields.reader.keep_depth(inner)
+    fields.keep_type = True
+    return inner
+
+
 def torch_type(name):
     """Torch's name of one of our types."""
     return "torch.DoubleTensor" if name == "cpu.float64" else "torch.FloatTensor"
@@ -562,6 +596,7 @@ add(_IndexLinear("nn.IndexLinear", IndexLinear))
 add(_PartialLinear("nn.PartialLinear", PartialLinear))
 add(_CReLU("nn.CReLU", CReLU))
 add(_Maxout("nn.Maxout", Maxout))
+add(_InstanceNormalization("nn.InstanceNormalization", InstanceNormalization, "nOutput eps affine"))
 add(_LayerNormalization("nn.LayerNormalization", LayerNormalization))
 for _cls in (getattr(local_normalization, f"Spatial{kind}Normalization")
              for kind in ("Subtractive", "Divisive", "Contrastive")):

@@ -125,6 +125,11 @@ def _dropout(fields):
         fields[b"v2"] = False
 
 
+def _round_up(fields):
+    """imagine-nn's pooling rounds up whatever its field says."""
+    fields[b"ceil_mode"] = True
+
+
 def _fields_of_concat(fields):
     """DepthConcat and Concat without outputSize, or with ``size``: it is scratch."""
     if fields.get(b"dimension") is None and isinstance(fields.get(b"dim"), float):
@@ -156,6 +161,7 @@ _STEPS = {
                                        "nn.SpatialDilatedMaxPooling")},
     **{name: (_padding, _default(padT=0.0, ceil_mode=False)) for name in (
         "nn.VolumetricMaxPooling", "cudnn.VolumetricMaxPooling", "nn.VolumetricDilatedMaxPooling")},
+    "inn.SpatialMaxPooling": (_padding, _round_up),
     "nn.SpatialAveragePooling": _AVERAGE_POOLING,
     "cudnn.SpatialAveragePooling": _AVERAGE_POOLING,
     "nn.Dropout": (_dropout,),
@@ -173,6 +179,7 @@ _STEPS = {
     "nn.GradientReversal": (_default(**{"lambda": 1.0}),),
     "nn.LookupTable": (_default(paddingValue=0.0),),
     "nn.SpatialCrossMapLRN": (_default(k=1.0),),
+    "inn.SpatialCrossResponseNormalization": (_default(k=1.0),),
     "cudnn.SpatialCrossMapLRN": (_default(K=1.0),),
     "nn.ClassNLLCriterion": (_default(sizeAverage=True, ignoreIndex=-100.0),),
 }

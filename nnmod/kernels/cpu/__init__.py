@@ -48,6 +48,7 @@ from .frames import temporal_conv_acc_grad_parameters as temporal_conv_acc_grad_
 from .frames import temporal_conv_update_grad_input as temporal_conv_update_grad_input
 from .frames import temporal_conv_update_output as temporal_conv_update_output
 from .frames import temporal_conv_work_size as temporal_conv_work_size
+from .gradient import total_variation_update_grad_input as total_variation_update_grad_input
 from .indexing import index_axis as index_axis
 from .indexing import index_axis_update_grad_input as index_axis_update_grad_input
 from .indexing import masked_select as masked_select

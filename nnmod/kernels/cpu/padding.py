@@ -6,7 +6,7 @@ take volumes p, which are independent of each other.
 from . import threads
 from .compile import inline, jit
 
-_MODES = {"zero": 0, "reflect": 1, "replicate": 2}
+_MODES = {"zero": 0, "reflect": 1, "replicate": 2, "symmetric": 3}
 
 
 def pad3d_update_output(x, y, pad, mode):
@@ -33,6 +33,8 @@ def _source(place, n, mode):
         return -1
     if mode == 1:
         return -place if place < 0 else 2 * (n - 1) - place
+    if mode == 3:
+        return -1 - place if place < 0 else 2 * n - 1 - place
     return 0 if place < 0 else n - 1
 
 

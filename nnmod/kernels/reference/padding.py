@@ -12,7 +12,8 @@ def pad3d_update_output(x, y, pad, mode):
     y     (P, OD, OH, OW)  [out]; smaller than x where it is cropped
     pad   (front, top, left), negative to crop; the other sides follow from y's sizes
     mode  "zero"; "reflect" mirrors x at its outermost elements, so each pad is smaller
-          than that side of x; "replicate" repeats them
+          than that side of x; "replicate" repeats them;
+          "symmetric" mirrors them too, so each pad is that side at most
     """
     planes, inside = _sources(x.shape[1:], y.shape[1:], pad, mode)
     with np.errstate(all="ignore"):
@@ -40,6 +41,8 @@ def _sources(sizes, out, pad, mode):
         within = (place >= 0) & (place < n)
         if mode == "reflect":
             place = np.where(place < 0, -place, np.where(place >= n, 2 * (n - 1) - place, place))
+        elif mode == "symmetric":
+            place = np.where(place < 0, -1 - place, np.where(place >= n, 2 * n - 1 - place, place))
         shape = [1, 1, 1]
         shape[axis] = m
         places.append(place.clip(0, n - 1).reshape(shape))
