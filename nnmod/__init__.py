@@ -216,6 +216,8 @@ from .routing import ZipTable as ZipTable
 from .routing import ZipTableOneToMany as ZipTableOneToMany
 from .row_convolution import TemporalRowConvolution as TemporalRowConvolution
 from .row_convolution import TemporalSubSampling as TemporalSubSampling
+from .sampling import AffineGridGeneratorBHWD as AffineGridGeneratorBHWD
+from .sampling import BilinearSamplerBHWD as BilinearSamplerBHWD
 from .sequence import SeqGRU as SeqGRU
 from .sequence import SeqLSTM as SeqLSTM
 from .sequence import SeqLSTMP as SeqLSTMP

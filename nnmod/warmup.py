@@ -138,6 +138,8 @@ GROUPS = {
     "resampling": [
         (lambda: nn.SpatialUpSamplingNearest(2), (2, 3, 4, 5)), (lambda: nn.UpSampling(2), (2, 3, 4, 5)),
         (lambda: nn.SpatialUpSamplingBilinear(2), (2, 2, 3, 4)), (lambda: nn.PixelShuffle(2), (2, 8, 3, 2)),
+        (lambda: nn.AffineGridGeneratorBHWD(3, 4), (2, 2, 3)),
+        (nn.BilinearSamplerBHWD, [(2, 4, 3, 2), (2, 3, 3, 2)]),
         (lambda: nn.Padding(1, 2), (3, 4)), (lambda: nn.SpatialZeroPadding(1, 1, 1, 1), (2, 2, 3, 4)),
         (lambda: nn.SpatialReflectionPadding(1, 1, 1, 1), (2, 2, 3, 4)),
         (lambda: nn.SpatialReplicationPadding(1, 1, 1, 1), (2, 2, 3, 4)),

@@ -99,6 +99,7 @@ def _recurrence():
 _SPARSE = {"nan": "an index is never NaN"}
 _LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that are not the derivative, on purpose"}
 _EUCLIDEAN = {"gradients_of": "Torch7's 1e-7 in the denominators is more than this check forgives: test_distance.py"}
+_UNSEEN = {"nan": "a pixel that no place is near has no say: test_resampling.py"}
 _CONSTANT_BORDER = {"gradients_of": "the border is a constant for backward, as in DeepMask: test_shape.py"}
 _KMEANS = {"gradients_of": "gradWeight is a step towards means, not a derivative",
            "nan": "gradInput is 0 whatever gradOutput is"}
@@ -698,6 +699,10 @@ CASES = [
     Case("OneHot-image", lambda: nnmod.OneHot(3), None,
          values=lambda rng: rng.integers(0, 3, (2, 4)).astype(np.int32)),
     # padding
+    Case("AffineGridGeneratorBHWD", lambda: nnmod.AffineGridGeneratorBHWD(3, 4), (2, 2, 3), single=True),
+    Case("AffineGridGeneratorBHWD-unbatched", lambda: nnmod.AffineGridGeneratorBHWD(2, 2), (2, 3)),
+    Case("BilinearSamplerBHWD", nnmod.BilinearSamplerBHWD, [(2, 4, 5, 3), (2, 6, 6, 2)], excused=_UNSEEN),
+    Case("BilinearSamplerBHWD-unbatched", nnmod.BilinearSamplerBHWD, [(3, 3, 2), (5, 6, 2)], excused=_UNSEEN),
     Case("Padding", lambda: nnmod.Padding(0, 2), (3, 4)),
     Case("Padding-front", lambda: nnmod.Padding(0, -2, 1, 1.5), (3, 4), single=True),
     Case("Padding-inside", lambda: nnmod.Padding(1, 2, 3, -1, 1), (2, 3, 4)),

@@ -20,7 +20,7 @@ ROOMS = {
     "pointwise", "pooling", "reshape", "sigmoid", "softmax", "table",
     "broadcast", "decorator", "distance", "lookup", "sparse",
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
-    "dynamic_pooling", "lp_pooling", "resampling",
+    "dynamic_pooling", "lp_pooling", "resampling", "sampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
     "bidirectional", "ctc", "gates", "mask", "recurrence", "recurrent", "sequence", "sequencer",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing", "maxout",

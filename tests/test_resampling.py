@@ -158,3 +158,13 @@ def test_repr():
     assert repr(nnmod.UpSampling(2)) == "UpSampling(2x, nearest)"
     assert repr(nnmod.UpSampling({"odepth": 1, "oheight": 3, "owidth": 2}, "linear")) == "UpSampling(1x3x2, linear)"
     assert repr(nnmod.PixelShuffle(3)) == "PixelShuffle(3)"
+
+
+def test_places_that_are_nan_infinite_or_far_away():
+    sampler = nnmod.BilinearSamplerBHWD().double()
+    images = np.arange(1.0, 13.0).reshape(1, 3, 4, 1)
+    places = np.array([[np.nan, 0], [0, np.inf], [-1e300, 0], [1, 1], [-1, -1], [0, np.nan]]).reshape(1, 1, 6, 2)
+    np.testing.assert_array_equal(sampler.forward([images, places]).ravel(), [np.nan, 0, 0, 12, 1, np.nan])
+    dx, dplaces = sampler.backward([images, places], np.ones((1, 1, 6, 1)))
+    assert dx.sum() == 2 and dx[0, 0, 0, 0] == dx[0, 2, 3, 0] == 1
+    assert np.isnan(dplaces[0, 0, [0, 5]]).all() and not dplaces[0, 0, [1, 2]].any()

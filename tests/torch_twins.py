@@ -672,6 +672,18 @@ TWINS = [
          lambda F, m, x: F.one_hot(x, m.outputSize).double().requires_grad_(),
          tuple(lambda r, n=n, c=c: (nnmod.OneHot(c), r.integers(0, c, n))
                for n, c in ((16, 10), (256, 1000), (4096, 1000)))),
+    # sampling
+    Twin("AffineGridGeneratorBHWD", lambda r: (nnmod.AffineGridGeneratorBHWD(4, 5), r.standard_normal((2, 2, 3))),
+         lambda F, m, t: F.affine_grid(t.flip(1)[:, :, [1, 0, 2]], (len(t), 1, m.height, m.width),
+                                       align_corners=True).flip(-1),
+         tuple(lambda r, n=n, s=s: (nnmod.AffineGridGeneratorBHWD(s, s), r.standard_normal((n, 2, 3)))
+               for n, s in ((2, 8), (16, 32), (64, 64)))),
+    Twin("BilinearSamplerBHWD", lambda r: (nnmod.BilinearSamplerBHWD(), [r.standard_normal((2, 4, 5, 3)),
+                                                                        r.standard_normal((2, 6, 4, 2))]),
+         lambda F, m, x, g: F.grid_sample(x.permute(0, 3, 1, 2), g.flip(-1), align_corners=True).permute(0, 2, 3, 1),
+         tuple(lambda r, n=n, s=s, c=c: (nnmod.BilinearSamplerBHWD(), [r.standard_normal((n, s, s, c)),
+                                                                       r.uniform(-1, 1, (n, s, s, 2))])
+               for n, s, c in ((2, 8, 4), (8, 28, 16), (32, 56, 16)))),
     # padding
     Twin("Padding", lambda r: (nnmod.Padding(1, int(r.choice([-3, -1, 2])), value=0.5), r.standard_normal(shape(r, 3))),
          lambda F, m, x: F.pad(x, (0, 0, -m.pad, 0) if m.pad < 0 else (0, 0, 0, m.pad), value=m.value),

@@ -6,8 +6,8 @@ from .. import (
     activation, arithmetic, broadcast, classification_criterion, composite_criterion, container, convolution, criterion,
     decorator, distance, dropout, dynamic_pooling, embedding_criterion, full_convolution, gradient, graph_modules,
     indexing, layout, linear, local_convolution, local_normalization, lp_pooling, normalization, padding,
-    plane_convolution, pointwise, pooling, product, reduction, resampling, reshape, routing, row_convolution, sigmoid,
-    softmax, sparse, table)
+    plane_convolution, pointwise, pooling, product, reduction, resampling, reshape, routing, row_convolution, sampling,
+    sigmoid, softmax, sparse, table)
 from .t7_classes import Layout
 
 #: name of the class in Torch -> its Layout
@@ -139,6 +139,7 @@ _layouts(routing, SelectTable="index@key", NarrowTable="offset@dim length=1", Fl
          ZipTableOneToMany="")
 _layouts(row_convolution, TemporalRowConvolution="inputFrameSize@weight.0 kW@weight.2 dW=1 featFirst=False bias@has",
          TemporalSubSampling="inputFrameSize@weight.0 kW dW=1 bias@has")
+_layouts(sampling, AffineGridGeneratorBHWD="height width", BilinearSamplerBHWD="")
 _layouts(sigmoid, Sigmoid="", LogSigmoid="", SoftPlus="beta=1.0", SoftSign="", Tanh="", TanhShrink="")
 _layouts(softmax, SoftMax="", SoftMin="", LogSoftMax="", SpatialSoftMax="", SpatialLogSoftMax="")
 _layouts(sparse, SparseLinear="inputSize@weight.1 outputSize@weight.0 doGradInput=False")

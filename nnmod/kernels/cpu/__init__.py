@@ -142,6 +142,10 @@ from .row_convolution import row_conv_acc_grad_parameters as row_conv_acc_grad_p
 from .row_convolution import row_conv_update_grad_input as row_conv_update_grad_input
 from .row_convolution import row_conv_update_output as row_conv_update_output
 from .row_convolution import row_conv_work_size as row_conv_work_size
+from .sampling import affine_grid_update_grad_input as affine_grid_update_grad_input
+from .sampling import affine_grid_update_output as affine_grid_update_output
+from .sampling import sample_bilinear_update_grad_input as sample_bilinear_update_grad_input
+from .sampling import sample_bilinear_update_output as sample_bilinear_update_output
 from .sigmoid import gated_linear_unit_update_grad_input as gated_linear_unit_update_grad_input
 from .sigmoid import gated_linear_unit_update_output as gated_linear_unit_update_output
 from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_input
