@@ -11,7 +11,7 @@ from .sigmoid import Sigmoid
 from .steps import AbstractRecurrent, Twin
 
 
-class _Wrapped(AbstractRecurrent, Container):
+class StepOfModules(AbstractRecurrent, Container):
     """The base of steps that consist of modules: each step has twins of them."""
 
     accumulatesInBackward = True
@@ -25,6 +25,21 @@ class _Wrapped(AbstractRecurrent, Container):
         if len(children) != self._count:
             raise ValueError(f"{type(self).__name__} has {self._count} modules, each in its place, "
                              f"got {len(children)}; put several into a Sequential")
+
+    # -- noise that lasts a sequence: Dropout with lazy ---------------------------------
+
+    def _lazyNoise(self):
+        return [m for child in self.modules for m in child.listModules() if getattr(m, "lazy", False)]
+
+    def forget(self):
+        """Start a new sequence, with noise of its own; returns self."""
+        for module in self._lazyNoise():
+            module.forget()
+        return super().forget()
+
+    def _startSequence(self):
+        for module in self._lazyNoise():
+            module.hold()  # before the twins of later steps take it over
 
     def setLengths(self, lengths, padding="right"):
         """setLengths of the modules inside; returns self."""
@@ -71,7 +86,7 @@ class _Wrapped(AbstractRecurrent, Container):
         return self._run(frame, index, "backward", input, gradOutput, scale)
 
 
-class Recursor(_Wrapped):
+class Recursor(StepOfModules):
     """Makes a step of any module: each step runs it with buffers of its own.
 
     Step modules inside it, such as two LSTMs in a Sequential, keep their states by
@@ -117,7 +132,7 @@ class Recursor(_Wrapped):
         self._run(frame, 0, "accGradParameters", input, frame.gradOutput, scale)
 
 
-class Recurrence(_Wrapped):
+class Recurrence(StepOfModules):
     """A recurrence of any module: ``output(t) = module([input(t), output(t - 1)])``.
 
     Parameters
@@ -186,7 +201,7 @@ class Recurrence(_Wrapped):
         self._run(frame, 0, "accGradParameters", frame.pair, frame.gradOutput, scale)
 
 
-class Recurrent(_Wrapped):
+class Recurrent(StepOfModules):
     """A simple recurrent network: ``output(t) = transfer(input(x(t)) + feedback(output(t - 1)))``.
 
     The first step has no output before it: ``output(0) = transfer(start(input(x(0))))``.

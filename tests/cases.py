@@ -842,6 +842,7 @@ CASES = [
     Case("FastLSTM-table", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4)), [(2, 3), (2, 3), (2, 3)]),
     Case("FastLSTM-maskzero", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4).maskZero()), (3, 2, 3)),
     Case("GRU", lambda: nnmod.Sequencer(nnmod.GRU(3, 4)), (5, 2, 3)),
+    Case("FastLSTM-bn", lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 4, bn=True)), (3, 5, 3)),
     Case("GRU-unbatched", lambda: nnmod.Sequencer(nnmod.GRU(3, 2)), (4, 3)),
     Case("Mufuru", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4)), (4, 2, 3)),
     Case("Mufuru-ops", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4, ("keep", "replace", "diff"))), (3, 2, 3)),

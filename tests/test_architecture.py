@@ -22,7 +22,7 @@ ROOMS = {
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
     "dynamic_pooling", "lp_pooling", "resampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
-    "bidirectional", "ctc", "mask", "recurrence", "recurrent", "sequence", "sequencer",
+    "bidirectional", "ctc", "gates", "mask", "recurrence", "recurrent", "sequence", "sequencer",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing", "maxout",
 }
 LAYERS = [
@@ -49,6 +49,10 @@ ALLOWED_BETWEEN_ROOMS = {
     ("recurrence", "arithmetic"), ("recurrence", "broadcast"), ("recurrence", "sigmoid"),
     # A whole sequence becomes its step (toFastLSTM); any module becomes a step (Recursor).
     ("sequence", "recurrent"), ("sequencer", "recurrence"),
+    # A cell with noise or statistics is a step of modules; gates.py makes them.
+    ("recurrent", "gates"), ("recurrent", "recurrence"),
+    *(("gates", room) for room in ("arithmetic", "broadcast", "dropout", "linear", "normalization", "pointwise",
+                                   "reshape", "routing", "sigmoid", "table")),
     ("bidirectional", "arithmetic"), ("bidirectional", "sequence"), ("bidirectional", "sequencer"),
     ("bidirectional", "table"),
     ("sequencer", "criterion"), ("mask", "criterion"), ("ctc", "criterion"), ("mask", "lookup"),
