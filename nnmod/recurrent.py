@@ -9,7 +9,7 @@ import numpy as np
 
 from . import check, gates, init, kernels, tensor
 from .module import Module, gradient_name
-from .recurrence import StepOfModules
+from .steps import StepOfModules
 
 
 class _Cell(StepOfModules):

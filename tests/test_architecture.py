@@ -50,7 +50,7 @@ ALLOWED_BETWEEN_ROOMS = {
     # A whole sequence becomes its step (toFastLSTM); any module becomes a step (Recursor).
     ("sequence", "recurrent"), ("sequencer", "recurrence"),
     # A cell with noise or statistics is a step of modules; gates.py makes them.
-    ("recurrent", "gates"), ("recurrent", "recurrence"),
+    ("recurrent", "gates"),
     *(("gates", room) for room in ("arithmetic", "broadcast", "dropout", "linear", "normalization", "pointwise",
                                    "reshape", "routing", "sigmoid", "table")),
     ("bidirectional", "arithmetic"), ("bidirectional", "sequence"), ("bidirectional", "sequencer"),
