@@ -1,10 +1,9 @@
 """Module: the contract that every layer and container keeps."""
 import copy
-import html
 
 import numpy as np
 
-from . import check, kernels, rows, tensor
+from . import check, kernels, notebook, rows, tensor
 from .node import Node, has_nodes
 
 
@@ -179,7 +178,7 @@ class Stateful:
         return f"{type(self).__name__}({self.describe()})"
 
     def _repr_html_(self):
-        return f"<code>{html.escape(repr(self))}</code>"
+        return notebook.tree(self)
 
 
 class Module(Stateful):

@@ -7,7 +7,8 @@ from .broadcast import Add, CAdd
 from .errors import ShapeError
 from .module import Module
 from .sigmoid import Sigmoid
-from .steps import AbstractRecurrent, StepOfModules
+from .step_of_modules import StepOfModules
+from .steps import AbstractRecurrent
 
 
 class Recursor(StepOfModules):

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import check, gates, init, kernels, tensor
 from .module import Module, gradient_name
-from .steps import StepOfModules
+from .step_of_modules import StepOfModules
 
 
 class _Cell(StepOfModules):

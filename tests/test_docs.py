@@ -96,6 +96,14 @@ def test_the_table_refuses_an_empty_cell():
         pages.table(("a", "b"), [("1", " ")])
 
 
+def test_the_page_of_the_command_has_every_subcommand(tmp_path):
+    (tmp_path / "reference").mkdir()
+    pages.write(tmp_path)
+    text = (tmp_path / "command.rst").read_text()
+    for name in pages.cli.COMMANDS:
+        assert f"nnmod {name}\n------" in text and f"   usage: nnmod {name} " in text
+
+
 def test_pages_of_what_is_gone_are_removed(tmp_path):
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "Gone.rst").write_text("Gone\n====\n")

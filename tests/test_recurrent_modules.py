@@ -1,4 +1,4 @@
-"""Cells made of modules: gates of one's own, noise that lasts a sequence, statistics between the gates."""
+"""Cells made of modules, further: their states and truncation, noise and frames, statistics beside autograd."""
 import numpy as np
 import pytest
 
@@ -72,23 +72,15 @@ def test_modules_compute_what_the_kernels_do(fused, own):
     close(a.forward(xs[0][0]), b.forward(xs[0][0]))  # without a batch
 
 
-def test_a_gate_may_be_another():
-    class Open(nnmod.LSTM):
-        def buildForgetGate(self):
-            return nnmod.Sequential(nnmod.SelectTable(2), nnmod.MulConstant(0), nnmod.AddConstant(1))
+def test_a_model_that_gives_another_size_is_refused():
+    class Wrong(nnmod.GRU):
+        def buildModel(self):
+            return nnmod.SelectTable(0)
 
-    step = Open(D, H)
-    x = np.ones((N, D), np.float32)
-    step.forward(x)
-    step.forward(x)
-    c, = (m for m in step.recurrentModule.modules[0].modules[1:])
-    forget = c.modules[0].modules[0].modules[0].modules[0]
-    assert (forget.output == 1).all() and step.step == 2
     with pytest.raises(nnmod.ShapeError, match="what the module of Wrong returns"):
-        class Wrong(nnmod.GRU):
-            def buildModel(self):
-                return nnmod.SelectTable(0)
-        Wrong(D, H).forward(x)
+        Wrong(D, H).forward(np.ones((N, D), np.float32))
+    with pytest.raises(ValueError, match="GRU has 0 modules"):
+        nnmod.GRU(D, H).add(nnmod.Tanh())
 
 
 NOISY = {
@@ -100,7 +92,7 @@ NOISY = {
 
 @pytest.mark.parametrize("make", NOISY.values(), ids=NOISY)
 @pytest.mark.parametrize("mono", [False, True])
-def test_noise_lasts_a_sequence(make, mono):
+def test_noise_of_each_gate_and_of_sequences_that_go_on(make, mono):
     nnmod.manualSeed(5)
     step = make(mono=mono)
     net = nnmod.Sequencer(step)
@@ -183,25 +175,3 @@ def test_recurrent_batch_normalization_is_its_formula():
     close(ys, [y.detach().numpy() for y in outputs], 1e-9)
     close(dxs, [x.grad.numpy() for x in inputs], 1e-8)
     close(grads, [p.grad.numpy() for p in params], 1e-8)
-
-
-def test_the_switch_on_the_class():
-    """As scripts write it: nn.FastLSTM.bn = true."""
-    class Normalized(nnmod.FastLSTM):
-        pass
-    Normalized.bn = True
-    assert Normalized(D, H).findModules(nnmod.BatchNormalization)[0] and repr(Normalized(D, H)).startswith(
-        "Normalized(3 -> 4, bn)")
-    assert nnmod.FastLSTM(D, H).recurrentModule is None
-
-
-@pytest.mark.parametrize("make, words", [
-    (lambda: nnmod.FastLSTM(D, H, eps=0.1), "bn=True asks for"),
-    (lambda: nnmod.FastLSTM(D, H, bn=True, p=0.5), "bn or p, not both"),
-    (lambda: nnmod.GRU(D, H, mono=True), "p=0 asks for none"),
-    (lambda: nnmod.GRU(D, H, p=1), "within 0 <= p < 1"),
-    (lambda: nnmod.GRU(D, H).add(nnmod.Tanh()), "GRU has 0 modules"),
-])
-def test_options_that_do_not_go_together(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()
