@@ -130,8 +130,18 @@ class Container(Module):
         return self._tellChildren("remember", remember)
 
     def setLengths(self, lengths, padding="right"):
-        """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self."""
-        return self._tellChildren("setLengths", lengths, padding)
+        """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self.
+
+        Raises TypeError where no module below reads whole sequences: one that takes a step
+        at a time never sees how long they are.
+        """
+        children = [child for child in self.modules if _reads_lengths(child)]
+        if not children:
+            raise TypeError(f"no module in {type(self).__name__} takes lengths; SeqLSTM, SeqLSTMP, SeqGRU and "
+                            "SeqBRNN do, and step modules such as LSTM have maskZero()")
+        for child in children:
+            child.setLengths(lengths, padding)
+        return self
 
     def _tellChildren(self, method, *args):
         for child in self.modules:
@@ -613,6 +623,11 @@ def split(joined, like, dimension, buffers):
         buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
         tensor.copy(_narrow(joined, axis, start, part.shape[axis]), buffers[index])
         start += part.shape[axis]
+
+
+def _reads_lengths(module):
+    """Whether *module* or one below it takes lengths; a container only hands them on."""
+    return any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in module.listModules())
 
 
 def _sum(buffer, values):

@@ -780,6 +780,7 @@ CASES = [
          values=lambda rng: [rng.standard_normal((5, 3)), rng.integers(0, 3, 5)]),
     # routing
     Case("SelectTable", lambda: nnmod.SelectTable(1), [(2, 3), (4,), (3,)]),
+    Case("NarrowTable-negative", lambda: nnmod.NarrowTable(-2, 2), [(2, 3), (4,), (3,)]),
     Case("SelectTable-name", lambda: nnmod.SelectTable("b"), {"a": (2, 3), "b": (4,), "c": [(3,)]}),
     Case("MapTable-named", lambda: nnmod.MapTable(nnmod.Linear(3, 2)), {"a": (4, 3), "b": (3,)}),
     Case("ConcatTable-named", lambda: nnmod.ConcatTable(
