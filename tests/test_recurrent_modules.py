@@ -175,3 +175,51 @@ def test_recurrent_batch_normalization_is_its_formula():
     close(ys, [y.detach().numpy() for y in outputs], 1e-9)
     close(dxs, [x.grad.numpy() for x in inputs], 1e-8)
     close(grads, [p.grad.numpy() for p in params], 1e-8)
+
+
+NOISY = {"LSTM": nnmod.LSTM, "FastLSTM": nnmod.FastLSTM, "GRU": nnmod.GRU}
+every_noisy = pytest.mark.parametrize("cls", NOISY.values(), ids=NOISY)
+
+
+@every_noisy
+def test_options_that_contradict_each_other(cls):
+    with pytest.raises(ValueError, match="mono says that all rows get the same noise, and p=0"):
+        cls(D, H, mono=True)
+    with pytest.raises(ValueError, match="p must be within 0 <= p < 1, got 1.5"):
+        cls(D, H, p=1.5)
+
+
+def test_statistics_of_a_fast_lstm():
+    with pytest.raises(ValueError, match="bn or p, not both"):
+        nnmod.FastLSTM(D, H, bn=True, p=0.2)
+    with pytest.raises(ValueError, match="eps, momentum and affine are of the normalisation"):
+        nnmod.FastLSTM(D, H, eps=0.1)
+    cell = nnmod.FastLSTM(D, H, bn=True, momentum=0.5)
+    norms = [m for m in cell.listModules() if isinstance(m, nnmod.BatchNormalization)]
+    assert sorted(m.running_mean.size for m in norms) == [H, 4 * H, 4 * H]
+    assert {m.momentum for m in norms} == {0.5}
+    x = np.random.default_rng(0).standard_normal((8, D)).astype(np.float32)
+    first = cell.forward(x).copy()
+    # What is added to every row of a batch is normalised away.
+    np.testing.assert_allclose(cell.forget().forward(x + 3), first, rtol=1e-4, atol=1e-5)
+
+
+def test_the_class_says_whether_instances_have_statistics(monkeypatch):
+    monkeypatch.setattr(nnmod.FastLSTM, "bn", True)
+    assert nnmod.FastLSTM(D, H).recurrentModule is not None
+    assert nnmod.FastLSTM(D, H, bn=False).recurrentModule is None
+
+
+def test_a_gate_of_ones_own():
+    class Open(nnmod.LSTM):
+        """Never forgets: the gate f is 1."""
+
+        def buildForgetGate(self):
+            return nnmod.Sequential(nnmod.SelectTable(0), nnmod.Linear(self.inputSize, self.outputSize),
+                                    nnmod.MulConstant(0), nnmod.AddConstant(1))
+
+    step = nnmod.Sequencer(Open(D, H)).double()
+    x = np.random.default_rng(0).standard_normal((4, 2, D))
+    nnmod.testing.check_gradients(step, x)
+    cell = step.modules[0]
+    assert "Open" in repr(cell) and cell.parameters()[0]
