@@ -49,10 +49,9 @@ def ours(layer):
     y, dx, dw, db = np.empty_like(dy), np.empty_like(x), np.zeros_like(w), np.zeros_like(b)
     K = kernels.of(x)
     numbers = (stride, stride), (pad, pad), (1, 1), groups
-    work = np.empty(K.conv2d_work_size(x.shape, w.shape, y.shape, *numbers), np.float32)
-    return (lambda: K.conv2d_update_output(x, w, b, y, work, *numbers),
-            lambda: K.conv2d_update_grad_input(dy, w, dx, work, *numbers),
-            lambda: K.conv2d_acc_grad_parameters(x, dy, dw, db, work, *numbers))
+    return (lambda: K.conv2d_update_output(x, w, b, y, *numbers),
+            lambda: K.conv2d_update_grad_input(dy, w, dx, *numbers),
+            lambda: K.conv2d_acc_grad_parameters(x, dy, dw, db, *numbers))
 
 
 def theirs(layer, channels_last):

@@ -178,7 +178,6 @@ from .product import DotProduct as DotProduct
 from .product import MM as MM
 from .product import MV as MV
 from .product import PairwiseDistance as PairwiseDistance
-from .random import TorchGenerator as TorchGenerator
 from .random import manualSeed as manualSeed
 from .recurrence import CopyGrad as CopyGrad
 from .recurrence import NormStabilizer as NormStabilizer
@@ -246,6 +245,7 @@ from .table import JoinTable as JoinTable
 from .table import MapTable as MapTable
 from .table import ParallelTable as ParallelTable
 from .table import SplitTable as SplitTable
+from .torch_generator import TorchGenerator as TorchGenerator
 from .training import ConfusionMatrix as ConfusionMatrix
 from .training import Logger as Logger
 from .training import StochasticGradient as StochasticGradient

@@ -65,6 +65,15 @@ def same_shape(name, value, other_name, other, inTable=False):
         for index, (item, other_item) in enumerate(zip(value, other)):
             same_shape(f"{name}[{index}]", item, f"{other_name}[{index}]", other_item, True)
         return
+    if nested.is_named(other):
+        if not nested.same_names(value, other):
+            raise ShapeError(
+                f"{name} must be a dict like {other_name}, {tensor.describe(other)}, "
+                f"got {tensor.describe(value)}"
+            )
+        for key, item in other.items():
+            same_shape(f"{name}[{key!r}]", value[key], f"{other_name}[{key!r}]", item, True)
+        return
     if not tensor.is_tensor(other) or (value is None and (inTable or other.dtype.kind != "f")):
         return  # None: no gradient flows into this entry, or into integers
     is_tensor(name, value)
@@ -134,7 +143,8 @@ _TWINS = {}  # name of a parameter -> name of its gradient
 def table(name, value, length=None):
     """Check that *value* is a table (list or tuple) of *length* entries, at least one."""
     if not nested.is_table(value):
-        raise TypeError(f"{name} must be a table (a list of tensors), got {tensor.describe(value)}")
+        raise TypeError(f"{name} must be a table (a list of tensors), got {tensor.describe(value)}"
+                        + ("; SelectTable(name) takes an entry out of a dict" if nested.is_named(value) else ""))
     if length is not None and len(value) != length:
         raise ShapeError(f"{name} must be a table of {length} entries, got {len(value)}")
     if not value:

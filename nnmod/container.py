@@ -624,12 +624,18 @@ def split(joined, like, dimension, buffers):
 
 
 def _sum(buffer, values):
-    """The sum of tensors, or of tables of them, in *buffer* where that fits."""
+    """The sum of tensors, or of tables of them, in *buffer* where that fits; None counts as 0."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
     if isinstance(values[0], list):
         old = buffer if isinstance(buffer, list) else []
         return [_sum(old[i] if i < len(old) else None, [v[i] for v in values])
                 for i in range(len(values[0]))]
-    buffer = tensor.resize(buffer, values[0].shape, values[0].dtype)
+    if isinstance(values[0], dict):
+        old = buffer if isinstance(buffer, dict) else {}
+        return {name: _sum(old.get(name), [v[name] for v in values]) for name in values[0]}
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, values[0].shape, values[0].dtype)
     tensor.copy(values[0], buffer)
     for value in values[1:]:
         _add(buffer, value, buffer)

@@ -46,7 +46,7 @@ class _Convolution(Windowed):
         output = self.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
         run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
-        run(x, w, self.bias, y, self._scratch(K, x, w, y, numbers), *numbers, self.groups)
+        run(x, w, self.bias, y, *self._scratch(K, x, w, y, numbers), *numbers, self.groups)
         return output
 
     def updateGradInput(self, input, gradOutput):
@@ -57,7 +57,7 @@ class _Convolution(Windowed):
         dy, dx = geometry.with_batch(gradOutput, rank + 2), geometry.with_batch(gradInput, rank + 2)
         w = self._windows(self.weight)
         run = K.conv2d_update_grad_input if rank == 2 else K.conv3d_update_grad_input
-        run(dy, w, dx, self._scratch(K, dx, w, dy, numbers), *numbers, self.groups)
+        run(dy, w, dx, *self._scratch(K, dx, w, dy, numbers), *numbers, self.groups)
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
@@ -67,12 +67,14 @@ class _Convolution(Windowed):
         x, dy = geometry.with_batch(input, rank + 2), geometry.with_batch(gradOutput, rank + 2)
         dw = self._windows(self.gradWeight)
         run = K.conv2d_acc_grad_parameters if rank == 2 else K.conv3d_acc_grad_parameters
-        run(x, dy, dw, self.gradBias, self._scratch(K, x, dw, dy, numbers), *numbers, self.groups, scale)
+        run(x, dy, dw, self.gradBias, *self._scratch(K, x, dw, dy, numbers), *numbers, self.groups, scale)
 
     def _scratch(self, K, x, w, y, numbers):
-        size = (K.conv2d_work_size if len(self.axes) == 2 else K.conv3d_work_size)(
-            x.shape, w.shape, y.shape, *numbers, self.groups)
-        return self.resize("_work", (size,), like=x)
+        """The scratch that a kernel takes as an argument: in three dimensions only."""
+        if len(self.axes) == 2:
+            return ()
+        size = K.conv3d_work_size(x.shape, w.shape, y.shape, *numbers, self.groups)
+        return (self.resize("_work", (size,), like=x),)
 
     def describe(self):
         return super().describe() + (f", {self.groups} groups" if self.groups != 1 else "")

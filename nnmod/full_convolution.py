@@ -68,7 +68,7 @@ class _FullConvolution(Windowed):
         output = self.resize("output", (*planes.shape[:-rank - 1], self.nOutputPlane, *size), like=planes)
         y = geometry.with_batch(output, rank + 2)
         run = K.conv2d_update_grad_input if rank == 2 else K.conv3d_update_grad_input
-        run(x, self.weight, y, self._scratch(K, y, x), *self._geometry())
+        run(x, self.weight, y, *self._scratch(K, y, x), *self._geometry())
         if self.bias is not None:
             K.add_planes(self.bias.reshape(1, self.nOutputPlane), y)
         return output
@@ -81,7 +81,7 @@ class _FullConvolution(Windowed):
         self.gradInput = gradPlanes = self.resize("_gradPlanes", planes.shape, like=planes)
         dy, dx = geometry.with_batch(gradOutput, rank + 2), geometry.with_batch(gradPlanes, rank + 2)
         run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
-        run(dy, self.weight, None, dx, self._scratch(K, dy, dx), *self._geometry())
+        run(dy, self.weight, None, dx, *self._scratch(K, dy, dx), *self._geometry())
         if reference is not None:
             gradReference = None  # integers have no gradient
             if reference.dtype.kind == "f":
@@ -97,15 +97,16 @@ class _FullConvolution(Windowed):
         K = kernels.of(planes, gradOutput, self.gradWeight, self.gradBias)
         x, dy = geometry.with_batch(planes, rank + 2), geometry.with_batch(gradOutput, rank + 2)
         run = K.conv2d_acc_grad_parameters if rank == 2 else K.conv3d_acc_grad_parameters
-        run(dy, x, self.gradWeight, None, self._scratch(K, dy, x), *self._geometry(), scale=scale)
+        run(dy, x, self.gradWeight, None, *self._scratch(K, dy, x), *self._geometry(), scale=scale)
         if self.gradBias is not None:
             K.sum_planes(dy, self.gradBias.reshape(1, self.nOutputPlane), scale)
 
     def _scratch(self, K, wide, narrow):
-        """Scratch for the convolution that leads from this module's output back to its input."""
-        size = (K.conv2d_work_size if len(self.axes) == 2 else K.conv3d_work_size)(
-            wide.shape, self.weight.shape, narrow.shape, *self._geometry())
-        return self.resize("_work", (size,), like=wide)
+        """The scratch of the convolution from this module's output back to its input: in three dimensions only."""
+        if len(self.axes) == 2:
+            return ()
+        size = K.conv3d_work_size(wide.shape, self.weight.shape, narrow.shape, *self._geometry())
+        return (self.resize("_work", (size,), like=wide),)
 
     def _windowText(self):
         text, adj = super()._windowText(), self._text("adj")

@@ -91,7 +91,7 @@ class gModule(Container):
             node.module = None if step["module"] is None else self.modules[step["module"]]
             node.inputs = None if step["inputs"] is None else nested.map(found.__getitem__, step["inputs"])
             node.entry, node.entries = step["entry"], step["entries"]
-            node.annotations = step["annotations"]
+            node.annotations, node.madeIn = step["annotations"], step.get("madeIn")
             found.append(node)
         return found
 
@@ -226,7 +226,7 @@ class gModule(Container):
             if arrived is not None:
                 others += [arrived.whole, *arrived.parts.values()]
         used = [g for g in nested.leaves(others) if g is not None]
-        if any(np.may_share_memory(t, g) for t in nested.leaves(total) for g in used):
+        if any(np.may_share_memory(t, g) for t in nested.leaves(total) if t is not None for g in used):
             self._sums[i] = _copy(self._sums[i], total)
             return self._sums[i]
         return total
@@ -245,6 +245,7 @@ class gModule(Container):
             for child in self.modules[:index + 1]:
                 child.takeBack()
             errors.add_location(error, f"{self._stepTo(index)} > {self.modules[index]!r}")
+            self._noteLine(error, index)
             raise error
         return value[node["entry"]]
 
@@ -254,9 +255,21 @@ class gModule(Container):
             node = self._graph["nodes"][node["inputs"]]
         return node["module"]
 
+    def located(self, error, index, method, input, module=None):
+        """As Container's, and the line of the user's program that made the node."""
+        super().located(error, index, method, input, module)
+        self._noteLine(error, index)
+
+    def _noteLine(self, error, index):
+        made = self._nodeOf(index).get("madeIn")
+        if made is not None:
+            error.add_note(f"{self._stepTo(index)} was made in {made}")
+
+    def _nodeOf(self, index):
+        return next(node for node in self._graph["nodes"] if node["module"] == index)
+
     def _stepTo(self, index):
-        node = next(node for node in self._graph["nodes"] if node["module"] == index)
-        name = node["annotations"].get("name")
+        name = self._nodeOf(index)["annotations"].get("name")
         return f"{type(self).__name__}[{index}{': ' + name if name else ''}]"
 
     # -- memory: what shares it, what overwrites it -----------------------------------
@@ -413,17 +426,17 @@ def _plan(inputs, outputs):
     for node in nested.leaves(inputs):
         if node.inputs is not None:
             raise ValueError("an input of a graph must be a node without inputs of its own, made by module(), "
-                             f"got {node!r}")
+                             f"got {_in_words(node)}")
         if id(node) in given:
-            raise ValueError(f"{node!r} stands twice among the inputs; use the node twice instead")
+            raise ValueError(f"{_in_words(node)} stands twice among the inputs; use the node twice instead")
         if id(node) not in position:
-            raise ValueError(f"no output needs the input {node!r}; leave it out, or use it")
+            raise ValueError(f"no output needs the input {_in_words(node)}; leave it out, or use it")
         given.add(id(node))
     nodes, modules, places = [], [], {}
     for node in order:
         if node.inputs is None and id(node) not in given:
-            raise ValueError(f"the outputs need {node!r}, which has no inputs and is not an input of the graph; "
-                             "list it among the inputs")
+            raise ValueError(f"the outputs need {_in_words(node)}, which has no inputs and is not an input of "
+                             "the graph; list it among the inputs")
         index = None
         if node.module is not None:
             if id(node.module) in places:
@@ -435,7 +448,7 @@ def _plan(inputs, outputs):
                            else node.module)
         sources = None if node.inputs is None else nested.map(lambda n: position[id(n)], node.inputs)
         nodes.append({"module": index, "inputs": sources, "entry": node.entry, "entries": node.entries,
-                      "annotations": node.annotations})
+                      "annotations": node.annotations, "madeIn": node.madeIn})
     where = {"inputs": nested.map(lambda n: position[id(n)], inputs),
              "outputs": nested.map(lambda n: position[id(n)], outputs)}
     return {"nodes": nodes, **where}, modules
@@ -460,6 +473,11 @@ def _order(outputs):
                 stack.pop()
                 order.append(path.pop())
     return order
+
+
+def _in_words(node):
+    """A node, and where the user's program made it."""
+    return f"{node!r}" + (f" (made in {node.madeIn})" if node.madeIn else "")
 
 
 def _sources(node):
@@ -539,6 +557,8 @@ def _deliver(reference, gradient, waiting):
 
 def _complete(gradient):
     """Whether *gradient* has no gaps: no None where a tensor should be."""
+    if gradient.__class__ is dict:
+        gradient = list(gradient.values())
     return gradient.__class__ is not list or all(g is not None and _complete(g) for g in gradient)
 
 
@@ -552,11 +572,16 @@ def _sum(buffer, like, whole, parts):
         pairs = [_sum(buffers[k], like[k], [g[k] for g in whole if g[k] is not None] + parts.get(k, []), {})
                  for k in range(len(like))]
         return [total for total, _ in pairs], [memory for _, memory in pairs]
+    if nested.is_named(like):
+        total, buffer = _sum(buffer, list(like.values()), [[g[name] for name in like] for g in whole], {})
+        return dict(zip(like, total)), buffer
     if not tensor.is_tensor(like):
         return None, buffer
-    if len(whole) == 1 or (whole and like.dtype.kind != "f"):
-        return whole[0], buffer  # integers have no gradient to add
-    buffer = tensor.resize(buffer, like.shape, like.dtype)
+    if len(whole) == 1:
+        return whole[0], buffer
+    if like.dtype.kind != "f":
+        return None, buffer  # integers have no gradient to add
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, like.shape, like.dtype)
     if not whole:
         tensor.fill(buffer, 0)
         return buffer, buffer
@@ -571,7 +596,12 @@ def _copy(buffer, value):
     if nested.is_table(value):
         buffers = buffer if isinstance(buffer, list) and len(buffer) == len(value) else [None] * len(value)
         return [_copy(old, item) for old, item in zip(buffers, value)]
-    buffer = tensor.resize(buffer, value.shape, value.dtype)
+    if nested.is_named(value):
+        return dict(zip(value, _copy(list(buffer.values()) if isinstance(buffer, dict) else None,
+                                     list(value.values()))))
+    if value is None:
+        return None
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
     tensor.copy(value, buffer)
     return buffer
 

@@ -1,4 +1,7 @@
 """Node: the place of a module in a graph that is being built."""
+import os
+import sys
+
 from . import nested
 
 
@@ -32,6 +35,8 @@ class Node:
         #: Which entry of the table that ``inputs`` holds, for a node made by split, and of how many.
         self.entry = self.entries = None
         self.annotations = {}
+        #: The line of the user's program that made it, ``"net.py, line 12"``: errors say it.
+        self.madeIn = _line_of_the_user()
 
     def split(self, count):
         """*count* nodes, one for each entry of the table that this node gives.
@@ -90,6 +95,16 @@ class Node:
         else:
             words = f"entry {self.entry} of {_short(self.inputs)}"
         return f"Node({name + ': ' if name else ''}{words})"
+
+
+def _line_of_the_user():
+    """The file and line outside nnmod that is being run, in words; None where there is none."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "nnmod":
+        frame = frame.f_back
+    if frame is None:
+        return None
+    return f"{os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}"
 
 
 def has_nodes(value):

@@ -21,7 +21,7 @@ class _Leading(Module):
     def _zerosLike(self, values):
         """Zeros shaped as the floating tensors of the table *values*; None for the others."""
         self._zeros = _zeros(self._zeros, values)
-        return list(self._zeros)
+        return self._zeros.copy()
 
 
 def _zeros(buffer, value):
@@ -29,6 +29,9 @@ def _zeros(buffer, value):
         if not isinstance(buffer, list) or len(buffer) != len(value):
             buffer = [None] * len(value)
         return [_zeros(old, entry) for old, entry in zip(buffer, value)]
+    if nested.is_named(value):
+        buffer = buffer if isinstance(buffer, dict) else {}
+        return {name: _zeros(buffer.get(name), entry) for name, entry in value.items()}
     if not tensor.is_tensor(value) or value.dtype.kind != "f":
         return None
     buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
@@ -41,43 +44,62 @@ class SelectTable(_Leading):
 
     Parameters
     ----------
-    index : int
-        Which one, counted from 0; negative counts from the end.
+    index : int or str
+        Which one, counted from 0; negative counts from the end.  A str is the name of an
+        entry of a dict.
 
     Shapes
     ------
-    input   a table
+    input   a table: a list, or for a name a dict
     output  its entry, a tensor or a table
 
     The gradient of the other entries is 0.  Raises IndexError where there is no such
-    entry.  Source: Torch7's nn.SelectTable; a table here is a list, so names do not count.
+    entry, TypeError for a list where a name is wanted, or a dict for a number.  Source:
+    Torch7's nn.SelectTable.
 
-    >>> SelectTable(-1).forward([1, 2, 3])
-    3
+    >>> SelectTable(-1).forward([1, 2, 3]), SelectTable("b").forward({"a": 1, "b": 2})
+    (3, 2)
     """
 
     def __init__(self, index):
         super().__init__()
-        check.integer(index=index)
+        if not isinstance(index, str) and not check.is_int(index):
+            raise ValueError(f"index must be an int, counted from 0, or the name of an entry, got {index!r}")
         self.index = index
 
     def updateOutput(self, input):
         input = self.takeInput(input)
-        check.table("input", input)
-        if not -len(input) <= self.index < len(input):
-            raise IndexError(f"entry {self.index} does not exist in a table of {len(input)} (counted from 0)")
-        self.output = input[self.index]
+        self.output = input[self._place(input)]
         return self.output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        chosen = self.index % len(input)
-        self.gradInput = self._zerosLike([None if i == chosen else entry for i, entry in enumerate(input)])
+        chosen = self._place(input)
+        if nested.is_named(input):
+            others = {name: None if name == chosen else entry for name, entry in input.items()}
+        else:
+            others = [None if i == chosen else entry for i, entry in enumerate(input)]
+        self.gradInput = self._zerosLike(others)
         self.gradInput[chosen] = gradOutput
         return self.gradInput
 
+    def _place(self, input):
+        """Where the entry stands in *input*: a name, or a number not below 0."""
+        index = self.index
+        if isinstance(index, str):
+            if not nested.is_named(input):
+                raise TypeError(f"input must be a dict with an entry {index!r}, got {tensor.describe(input)}")
+            if index not in input:
+                raise IndexError(f"entry {index!r} does not exist in a table with "
+                                 + (", ".join(map(repr, input)) or "no entries"))
+            return index
+        check.table("input", input)
+        if not -len(input) <= index < len(input):
+            raise IndexError(f"entry {index} does not exist in a table of {len(input)} (counted from 0)")
+        return index % len(input)
+
     def describe(self):
-        return f"{self.index}"
+        return repr(self.index)
 
 
 class NarrowTable(_Leading):

@@ -350,6 +350,9 @@ def copy_to(buffer, value):
     if nested.is_table(value):
         buffer = buffer if isinstance(buffer, list) else []
         return [copy_to(buffer[i] if i < len(buffer) else None, item) for i, item in enumerate(value)]
+    if nested.is_named(value):
+        buffer = buffer if isinstance(buffer, dict) else {}
+        return {name: copy_to(buffer.get(name), item) for name, item in value.items()}
     if value is None:
         return None
     buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
@@ -359,6 +362,7 @@ def copy_to(buffer, value):
 
 def add_to(total, value):
     """total += value, leaf by leaf."""
-    for a, b in zip(nested.leaves(total), nested.leaves(value)):
+    def add(a, b):
         if a is not None:
             _add(a, b, a)
+    nested.zip(add, total, value)

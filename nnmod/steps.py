@@ -271,9 +271,12 @@ class AbstractRecurrent(Module):
             if nested.is_table(x):
                 buffer = buffer if isinstance(buffer, list) and len(buffer) == len(x) else [None] * len(x)
                 return [zeros(item, spare) for item, spare in zip(x, buffer)]
+            if nested.is_named(x):
+                buffer = buffer if isinstance(buffer, dict) else {}
+                return {name: zeros(item, buffer.get(name)) for name, item in x.items()}
             if x.dtype.kind != "f":
                 return None
-            buffer = tensor.resize(None if isinstance(buffer, list) else buffer, x.shape, x.dtype)
+            buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, x.shape, x.dtype)
             tensor.fill(buffer, 0)
             return buffer
         self._noGradient = zeros(input, self._noGradient)

@@ -4,6 +4,7 @@ ConcatTable, ParallelTable, MapTable, JoinTable, SplitTable, CriterionTable.
 """
 from . import check, kernels, nested, tensor
 from .container import Branching, Container, join, split
+from .errors import ShapeError
 from .module import Module, Stateful
 
 _scale = kernels.elementwise(kernels.formulas.scale)
@@ -126,8 +127,8 @@ class MapTable(Container):
 
     Shapes
     ------
-    input   a table of what the module takes
-    output  a list of what it returns
+    input   a table of what the module takes; a dict too, where the clones share
+    output  a list of what it returns, or a dict with the same names
 
     Where gradOutput has None for an entry, no gradient flows into its module.  Source:
     Torch7's nn.MapTable, which shares the parameters whatever it is told.
@@ -165,13 +166,21 @@ class MapTable(Container):
 
     def updateOutput(self, input):
         input = self.takeInput(input)
-        check.table("input", input)
+        if nested.is_named(input):
+            if not self.shared:
+                raise TypeError("a MapTable with shared=False takes a list, in which each module knows its entry, "
+                                f"got {tensor.describe(input)}")
+            if not input:
+                raise ShapeError("input must be a table of at least one tensor, got an empty one")
+        else:
+            check.table("input", input)
         self.extend(len(input))
-        self.output = []
-        for index, entry in enumerate(input):
+        outputs = []
+        for index, entry in enumerate(_entries(input)):
             if self.shared and index:
                 self._liken(index)
-            self.output.append(self._callEntry(index, "forward", entry))
+            outputs.append(self._callEntry(index, "forward", entry))
+        self.output = _named_as(input, outputs)
         return self.output
 
     def backward(self, input, gradOutput, scale=1.0):
@@ -190,8 +199,10 @@ class MapTable(Container):
         self._eachEntry("accGradParameters", *self.takeGradOutput(input, gradOutput), scale)
 
     def _eachEntry(self, method, input, gradOutput, *scale):
-        return [None if dy is None else self._callEntry(index, method, entry, dy, *scale)
-                for index, (entry, dy) in enumerate(zip(input, gradOutput))]
+        if nested.is_named(input):
+            gradOutput = [gradOutput[name] for name in input]
+        return _named_as(input, [None if dy is None else self._callEntry(index, method, entry, dy, *scale)
+                                 for index, (entry, dy) in enumerate(zip(_entries(input), gradOutput))])
 
     def _callEntry(self, index, method, *args):
         module = self._clones[index][0] if self.shared else self.modules[index]
@@ -230,6 +241,15 @@ class MapTable(Container):
 
     def describe(self):
         return "" if self.shared else "not shared"
+
+
+def _entries(table):
+    return table.values() if nested.is_named(table) else table
+
+
+def _named_as(table, values):
+    """*values* as a table like *table*: a dict with its names, or the list."""
+    return dict(zip(table, values)) if nested.is_named(table) else values
 
 
 def _holdsModules(value):

@@ -69,6 +69,10 @@ def dense(value, buffer=None):
         if isinstance(value, list) and all(a is b for a, b in zip(new, value)):
             new = value
         return new, [spare for _, spare in pairs]
+    if nested.is_named(value):
+        entries = list(value.values())
+        new, buffer = dense(entries, buffer)
+        return value if new is entries else dict(zip(value, new)), buffer
     if not is_tensor(value) or is_dense(value):
         return value, buffer
     if not (is_tensor(buffer) and buffer.shape == value.shape and buffer.dtype == value.dtype):
@@ -124,6 +128,8 @@ def same_memory(value, other):
     if nested.is_table(value) or nested.is_table(other):
         return (nested.is_table(value) and nested.is_table(other) and len(value) == len(other)
                 and all(same_memory(a, b) for a, b in zip(value, other)))
+    if nested.is_named(value):
+        return nested.same_names(value, other) and all(same_memory(value[name], other[name]) for name in value)
     if value is other:
         return True
     return (is_tensor(value) and is_tensor(other)
@@ -137,6 +143,8 @@ def equal(value, other):
     if nested.is_table(value) or nested.is_table(other):
         return (nested.is_table(value) and nested.is_table(other) and len(value) == len(other)
                 and all(equal(a, b) for a, b in zip(value, other)))
+    if nested.is_named(value):
+        return nested.same_names(value, other) and all(equal(value[name], other[name]) for name in value)
     if not (is_tensor(value) and is_tensor(other)):
         return value is other or (isinstance(value, (int, float)) and value == other)
     return (value.shape == other.shape and value.dtype == other.dtype
@@ -147,6 +155,8 @@ def describe(value):
     """dtype and shape in words, for messages: ``float32 (3, 12)``."""
     if nested.is_table(value):
         return "[" + ", ".join(describe(item) for item in value) + "]"
+    if nested.is_named(value):
+        return "{" + ", ".join(f"{name!r}: {describe(item)}" for name, item in value.items()) + "}"
     if is_tensor(value):
         return f"{value.dtype.name} {value.shape}"
     return repr(value) if isinstance(value, (int, float, str, type(None))) else type(value).__name__

@@ -56,6 +56,8 @@ def _tensors(shape, spread, rng=None):
     rng = rng or np.random.default_rng(1)
     if isinstance(shape, list):
         return [_tensors(s, spread, rng) for s in shape]
+    if isinstance(shape, dict):
+        return {name: _tensors(s, spread, rng) for name, s in shape.items()}
     if not spread:
         return rng.standard_normal(shape)
     size = int(np.prod(shape))
@@ -776,6 +778,11 @@ CASES = [
          values=lambda rng: [rng.standard_normal((5, 3)), rng.integers(0, 3, 5)]),
     # routing
     Case("SelectTable", lambda: nnmod.SelectTable(1), [(2, 3), (4,), (3,)]),
+    Case("SelectTable-name", lambda: nnmod.SelectTable("b"), {"a": (2, 3), "b": (4,), "c": [(3,)]}),
+    Case("MapTable-named", lambda: nnmod.MapTable(nnmod.Linear(3, 2)), {"a": (4, 3), "b": (3,)}),
+    Case("ConcatTable-named", lambda: nnmod.ConcatTable(
+        nnmod.Sequential(nnmod.SelectTable("a"), nnmod.Linear(3, 2)), nnmod.SelectTable("b"),
+        nnmod.Sequential(nnmod.SelectTable("a"), nnmod.Tanh())), {"a": (4, 3), "b": (3,)}),
     Case("SelectTable-nested", lambda: nnmod.SelectTable(-1), [(2, 3), [(4,), (3,)]]),
     Case("NarrowTable", lambda: nnmod.NarrowTable(1, 2), [(2, 3), (4,), (3,)]),
     Case("NarrowTable-nested", lambda: nnmod.NarrowTable(1), [(2, 3), [(4,), (3,)], [(2,)]]),

@@ -68,10 +68,9 @@ def draw(rng):
     kernels.setconv2dmethod(method)
     try:
         taken = cpu.conv2d_method(x_shape, w_shape, y_shape, *numbers, dtype=dtype)
-        work = np.empty(cpu.conv2d_work_size(x_shape, w_shape, y_shape, *numbers) + int(rng.integers(3)), dtype)
-        cpu.conv2d_update_output(x, w, bias, y, work, *numbers)
-        cpu.conv2d_update_grad_input(dy, w, dx, work, *numbers)
-        cpu.conv2d_acc_grad_parameters(x, dy, dw, None if bias is None else db, work, *numbers, scale=scale)
+        cpu.conv2d_update_output(x, w, bias, y, *numbers)
+        cpu.conv2d_update_grad_input(dy, w, dx, *numbers)
+        cpu.conv2d_acc_grad_parameters(x, dy, dw, None if bias is None else db, *numbers, scale=scale)
     finally:
         kernels.setconv2dmethod(None)
     what = (f"{taken} {np.dtype(dtype).name} {x_shape} {w_shape} stride, pad, dilation, groups {numbers} "
@@ -82,9 +81,9 @@ def draw(rng):
     bounds = [np.empty(y_shape), np.empty(x_shape), np.full(w_shape, 0.5), np.full(w_shape[:1], 0.5)]
     for (a, u, v, d), outs, factor in ((wide, expected, scale),
                                        ([np.nan_to_num(np.abs(t), posinf=0) for t in wide], bounds, abs(scale))):
-        reference.conv2d_update_output(a, u, None if bias is None else v, outs[0], work, *numbers)
-        reference.conv2d_update_grad_input(d, u, outs[1], work, *numbers)
-        reference.conv2d_acc_grad_parameters(a, d, outs[2], None if bias is None else outs[3], work, *numbers,
+        reference.conv2d_update_output(a, u, None if bias is None else v, outs[0], *numbers)
+        reference.conv2d_update_grad_input(d, u, outs[1], *numbers)
+        reference.conv2d_acc_grad_parameters(a, d, outs[2], None if bias is None else outs[3], *numbers,
                                              scale=factor)
     terms = w[0].size, w[:, 0].size, dy[:, 0].size, dy[:, 0].size
     for name, found, right, bound, count, whole in zip(("y", "dx", "dw", "db"), (y, dx, dw, db), expected, bounds, terms,

@@ -29,7 +29,7 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested", "node"},
     {"tensor"},
-    {"check", "geometry", "random", "init", "rows", "drawing"},
+    {"check", "geometry", "random", "torch_generator", "init", "rows", "drawing"},
     {"module"},
     {"elementwise"},
     {"container", "windowed", "tables", "steps"},

@@ -117,34 +117,70 @@ def test_polyinterp_is_torchs():
 
 
 def torch_stream(kind, count, *numbers):
-    generator = nnmod.TorchGenerator(123)
+    """What Torch's generator gives after ``torch.manualSeed(123)``."""
     target = np.empty(count)
-    getattr(generator, kind)(target, *numbers)
+    getattr(nnmod.TorchGenerator(123), kind)(target, *numbers)
     return target
 
 
-def test_the_generator_is_torchs():
-    case = GOLDEN.case("torch_rng__1")
-    scalars, tensors = case["scalars"], case["tensors_by_name"]
-    np.testing.assert_array_equal(nnmod.TorchGenerator(123).words(10), scalars["random_u32"])
-    np.testing.assert_array_equal(torch_stream("uniform", 10), scalars["uniform"])
-    np.testing.assert_allclose(torch_stream("uniform", 10, -2, 3), scalars["uniform_m2_3"], rtol=1e-15)
-    np.testing.assert_allclose(torch_stream("normal", 9), scalars["normal"], rtol=1e-14)
-    np.testing.assert_allclose(torch_stream("normal", 9, 1, 2), scalars["normal_1_2"], rtol=1e-12)
-    np.testing.assert_array_equal(torch_stream("bernoulli", 10, 0.3), scalars["bernoulli_03"])
-    generator = nnmod.TorchGenerator(123)
-    assert [generator.integer(10) + 1 for _ in range(10)] == scalars["random_1_10"]
+#: Everything that was recorded of the generator: how to draw it here.
+STREAMS = {
+    "random_u32": lambda: nnmod.TorchGenerator(123).words(10),
+    "uniform": lambda: torch_stream("uniform", 10),
+    "uniform_m2_3": lambda: torch_stream("uniform", 10, -2, 3),
+    "normal": lambda: torch_stream("normal", 9),
+    "normal_1_2": lambda: torch_stream("normal", 9, 1, 2),
+    "logNormal_1_2": lambda: torch_stream("logNormal", 5, 1, 2),
+    "cauchy": lambda: torch_stream("cauchy", 5),
+    "exponential_2": lambda: torch_stream("exponential", 5, 2),
+    "geometric_03": lambda: torch_stream("geometric", 5, 0.3),
+    "bernoulli_03": lambda: torch_stream("bernoulli", 10, 0.3),
+    "random_1_10": lambda: torch_stream("random", 10, 1, 10),
+    "rand20": lambda: torch_stream("uniform", 20),
+    "tensor_uniform": lambda: torch_stream("uniform", 20),
+    "randn20": lambda: torch_stream("normal", 20),
+    "tensor_normal": lambda: torch_stream("normal", 20),
+    "randn5": lambda: torch_stream("normal", 5),
+    "float_normal": lambda: torch_stream("normal", 20).astype(np.float32),
+    "float_uniform": lambda: torch_stream("uniform", 10).astype(np.float32),
+    "bernoulli": lambda: torch_stream("bernoulli", 20, 0.3),
+    "exponential": lambda: torch_stream("exponential", 6, 2),
+    "randperm10": lambda: nnmod.TorchGenerator(123).permutation(10) + 1,
+    "random_tensor": lambda: torch_stream("random", 10, 1, 100),
+    "multinomial": lambda: nnmod.TorchGenerator(123).multinomial(np.array([0.1, 0.2, 0.3, 0.4]), 8, True) + 1,
+    "multinomial_norepl": lambda: nnmod.TorchGenerator(123).multinomial(np.array([0.1, 0.2, 0.3, 0.4]), 3) + 1,
+    "rngstate_after_uniform_normal": lambda: after_a_uniform_and_a_normal_number().getRNGState(),
+}
 
-    np.testing.assert_array_equal(torch_stream("uniform", 20), tensors["rand20"])
-    np.testing.assert_array_equal(torch_stream("uniform", 20), tensors["tensor_uniform"])
-    np.testing.assert_allclose(torch_stream("normal", 20), tensors["randn20"], rtol=1e-13)
-    np.testing.assert_allclose(torch_stream("normal", 5), tensors["randn5"], rtol=1e-13)
-    np.testing.assert_allclose(torch_stream("normal", 20), tensors["float_normal"], rtol=1e-6)
-    np.testing.assert_array_equal(torch_stream("uniform", 10).astype(np.float32), tensors["float_uniform"])
-    np.testing.assert_array_equal(torch_stream("bernoulli", 20, 0.3), tensors["bernoulli"])
-    np.testing.assert_array_equal(nnmod.TorchGenerator(123).permutation(10) + 1, tensors["randperm10"])
+
+def after_a_uniform_and_a_normal_number():
     generator = nnmod.TorchGenerator(123)
-    assert [generator.integer(100) + 1 for _ in range(10)] == list(tensors["random_tensor"])
+    generator.uniform(np.empty(1))
+    generator.normal(np.empty(1))
+    return generator
+
+
+def recorded_streams():
+    case = GOLDEN.case("torch_rng__1")
+    return case["scalars"] | case["tensors_by_name"]
+
+
+@pytest.mark.parametrize("name", sorted(recorded_streams()))
+def test_the_generator_is_torchs(name):
+    np.testing.assert_array_equal(STREAMS[name](), recorded_streams()[name])
+
+
+def test_torchs_own_state_is_taken():
+    """The bytes that real Torch wrote go in, and the rest of its stream comes out."""
+    generator = nnmod.TorchGenerator(5)
+    assert generator.setRNGState(recorded_streams()["rngstate_after_uniform_normal"].astype(np.uint8)) is generator
+    other = after_a_uniform_and_a_normal_number()
+    assert generator.initialSeed() == other.initialSeed() == 123
+    for target in np.empty((2, 1)), np.empty((2, 5)):  # the normal number that was kept, then fresh ones
+        generator.normal(target[0])
+        other.normal(target[1])
+        np.testing.assert_array_equal(*target)
+    np.testing.assert_array_equal(generator.words(2000), other.words(2000))
 
 
 def test_differential_evolution_is_torchs():

@@ -1,4 +1,5 @@
 """Graphs: what the generic tests cannot see, and the graphs that real nngraph recorded."""
+import inspect
 import pickle
 
 import numpy as np
@@ -303,7 +304,7 @@ def test_what_is_no_graph_is_refused_in_words():
     linear = Linear(3, 4)
     refused(lambda: gModule(x, nnmod.CAddTable()([linear(x), linear(x)])),
             "Linear(3 -> 4) stands at two nodes", 'm.clone("weight", "bias", "gradWeight", "gradBias")')
-    refused(lambda: gModule([x, y], Tanh()(x)), "no output needs the input Node(Identity())")
+    refused(lambda: gModule([x, y], Tanh()(x)), "no output needs the input Node(Identity()) (made in test_graph.py, line ")
     refused(lambda: gModule(x, nnmod.CAddTable()([x, y])), "is not an input of the graph; list it among the inputs")
     refused(lambda: gModule([x, x], Tanh()(x)), "stands twice among the inputs")
     refused(lambda: gModule(Tanh()(x), Tanh()(x)), "an input of a graph must be a node without inputs")
@@ -333,16 +334,19 @@ def test_the_input_must_have_the_structure_of_the_input_nodes():
 
 def test_errors_name_the_node():
     x = Identity()()
+    line = inspect.currentframe().f_lineno + 1
     h = Linear(7, 5)(x).annotate(name="hidden")
-    net = nnmod.Sequential(Tanh(), gModule(x, Linear(5, 2)(h)))
+    net = nnmod.Sequential(Tanh(), gModule(x, Linear(5, 2)(h))).clone()
     error = refused(lambda: net.forward(x32(3, 6)), "input must have shape (N, 7) or (7,)", kind=nnmod.ShapeError)
     assert error.__notes__ == [
-        "in module: Sequential[1] > gModule[1: hidden] > Linear(7 -> 5).forward, given float32 (3, 6)"]
+        "in module: Sequential[1] > gModule[1: hidden] > Linear(7 -> 5).forward, given float32 (3, 6)",
+        f"gModule[1: hidden] was made in test_graph.py, line {line}"]
     a, b, c = nnmod.ConcatTable(Tanh(), nnmod.BatchNormalization(3))(x).split(3)
     net = gModule(x, [a, b, c])
     error = refused(lambda: net.forward(x32(4, 3)), "a node with split(3) must give a table of 3 entries",
                     "float32 (4, 3)", kind=nnmod.ShapeError)
     assert error.__notes__[0].startswith("in module: gModule[1] > ConcatTable")
+    assert error.__notes__[1] == f"gModule[1] was made in test_graph.py, line {line + 6}"
     assert not net.findModules(nnmod.BatchNormalization)[0][0].running_mean.any()
 
 

@@ -117,6 +117,39 @@ def test_integers_that_are_not_chosen_have_no_gradient():
     assert gradInput[2][0].tolist() == [0, 0, 0] and gradInput[2][1] is None
 
 
+def test_entries_with_names():
+    """Torch's scripts take entries out of a table by name; gradients come back by name."""
+    x = {"words": np.arange(3), "image": float32(2, 3)}
+    module = nnmod.Sequential(nnmod.SelectTable("image"), nnmod.MulConstant(2))
+    assert module.forward(x).tolist() == (2 * x["image"]).tolist()
+    dx = module.backward(x, np.ones((2, 3), np.float32))
+    assert list(dx) == ["words", "image"] and dx["words"] is None and (dx["image"] == 2).all()
+    with pytest.raises(RuntimeError, match="with other values"):
+        module.backward({"words": np.arange(3), "image": x["image"] + 1}, np.ones((2, 3), np.float32))
+    with pytest.raises(RuntimeError, match="this is {'image'"):
+        module.backward({"image": x["image"]}, np.ones((2, 3), np.float32))
+
+
+def test_branches_that_have_no_gradient_for_an_entry():
+    """Integers have no gradient in any branch, and none in the sum."""
+    module = nnmod.ConcatTable(nnmod.NarrowTable(0, 2), nnmod.SelectTable(0))
+    x, dy = [float32(2), np.arange(2)], np.ones(2, np.float32)
+    module.forward(x)
+    dx = module.backward(x, [[dy, None], dy])
+    assert dx[0].tolist() == [2, 2] and dx[1] is None
+
+
+def test_a_map_over_names():
+    module = nnmod.MapTable(nnmod.Linear(3, 2))
+    x = {"a": float32(4, 3), "b": float32(3)}
+    y = module.forward(x)
+    assert list(y) == ["a", "b"] and y["b"].tolist() == y["a"][0].tolist()
+    dx = module.backward(x, {"a": None, "b": np.ones(2, np.float32)})
+    assert dx["a"] is None and dx["b"].shape == (3,)
+    module.forward(x := {"b": float32(3), "a": float32(4, 3)})  # in another order
+    assert list(module.backward(x, module.output)) == ["b", "a"]
+
+
 def test_criterion_table_trains_a_network_and_converts_with_it():
     net = nnmod.Sequential(nnmod.ParallelTable(nnmod.Linear(3, 2), nnmod.Identity()),
                            nnmod.CriterionTable(nnmod.ClassNLLCriterion(np.ones(2, np.float32))))
@@ -221,6 +254,19 @@ def test_parallel_without_a_gradient_for_the_input():
      "convert the module with .float() or .double(), or the tensor with .astype"),
     (lambda: nnmod.CAddTensorTable().forward([float32(2), [float32(3)]]), ShapeError,
      "input[1][0] must have as many elements as input[0], (2,), got (3,)"),
+    (lambda: nnmod.SelectTable("c").forward({"a": float32(2), "b": float32(2)}), IndexError,
+     "entry 'c' does not exist in a table with 'a', 'b'"),
+    (lambda: nnmod.SelectTable("c").forward([float32(2)]), TypeError,
+     "input must be a dict with an entry 'c', got [float32 (2,)]"),
+    (lambda: nnmod.SelectTable(0).forward({"a": float32(2)}), TypeError,
+     "input must be a table (a list of tensors), got {'a': float32 (2,)}; SelectTable(name) takes an entry out of a "
+     "dict"),
+    (lambda: nnmod.SelectTable(1.5), ValueError,
+     "index must be an int, counted from 0, or the name of an entry, got 1.5"),
+    (lambda: nnmod.MapTable(nnmod.Tanh(), False).forward({"a": float32(2)}), TypeError,
+     "a MapTable with shared=False takes a list, in which each module knows its entry, got {'a': float32 (2,)}"),
+    (lambda: nnmod.MapTable(nnmod.Tanh()).forward({}), ShapeError,
+     "input must be a table of at least one tensor, got an empty one"),
     (lambda: nnmod.SelectTable(2).forward([float32(2)]), IndexError,
      "entry 2 does not exist in a table of 1 (counted from 0)"),
     (lambda: nnmod.NarrowTable(1, 2).forward([float32(2)]), ShapeError,

@@ -12,6 +12,7 @@ import hashlib
 import os
 import pathlib
 import sys
+import threading
 import traceback
 import types
 import warnings
@@ -23,8 +24,10 @@ from numba import types as numba_types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.ccallback import CFunc
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
+from .divide import DividedCompiler, divides
 from .simd import VECTOR_BITS
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
@@ -35,11 +38,15 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 def jit(function, extra_key=""):
     """Compile *function* at its first call, for each new combination of types.
 
-    The compiled code releases Python's lock and is kept on disk where possible.
+    The compiled code releases Python's lock and is kept on disk where possible.  A kernel whose
+    arguments begin with start and stop can divide its loop over threads (divide.py).
     *extra_key* tells apart functions that share name and code but not meaning; None keeps
     the function out of the cache.
     """
-    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    divided = divides(function)
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True,
+                        pipeline_class=DividedCompiler if divided else Compiler)(function)
+    kernel.divided = divided
     if extra_key is not None:
         kernel._cache = _cache(function, extra_key)
     return kernel
@@ -126,7 +133,7 @@ class _Native:
         self.arguments = arguments
         self.name = f"{function.__module__}.{function.__name__}"
         self.__doc__ = function.__doc__
-        self._pointers = {}
+        self._pointers, self._compiled = {}, {}
         for dtype, number in ((numba_types.float32, ctypes.c_float), (numba_types.float64, ctypes.c_double)):
             kinds = [number if kind == "number" else ctypes.c_ssize_t for kind in arguments]
             self._pointers[dtype] = pointer = ctypes.c_void_p()
@@ -153,13 +160,11 @@ class _Native:
 
     def bind(self, dtype):
         """Let the pointer point to compiled code; its address."""
-        compiled = CFunc(self.function, (tuple(self.types(dtype)), numba_types.void), {},
-                         {"error_model": "numpy", "fastmath": FASTMATH})
-        compiled._cache = _cache(self.function)
-        compiled.compile()
-        self._compiled = {**getattr(self, "_compiled", {}), dtype: compiled}  # it must live on
-        self._pointers[dtype].value = compiled.address
-        return compiled.address
+        with _binding:
+            if dtype not in self._compiled:  # it must live on
+                self._compiled[dtype] = function_with_address(self.function, self.types(dtype))
+            self._pointers[dtype].value = self._compiled[dtype].address
+            return self._compiled[dtype].address
 
     def _prepare(self, dtype, pointer, prototype):
         def first_call(*args):
@@ -176,6 +181,19 @@ class _Native:
 
         self._first_call = {**getattr(self, "_first_call", {}), dtype: prototype(first_call)}
         pointer.value = ctypes.cast(self._first_call[dtype], ctypes.c_void_p).value
+
+
+# Threads that divide a kernel all meet what it calls for the first time at once.
+_binding = threading.RLock()
+
+
+def function_with_address(function, arguments):
+    """*function* compiled, with Numba's types *arguments* and no result: ``.address`` is C's."""
+    compiled = CFunc(function, (tuple(arguments), numba_types.void), {},
+                     {"error_model": "numpy", "fastmath": FASTMATH})
+    compiled._cache = _cache(function)
+    compiled.compile()
+    return compiled
 
 
 class _NativeType(numba_types.Opaque):

@@ -22,8 +22,7 @@ from .compile import call, jit, native
 from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_frame, geometry, integer_at,
                          put_integer, rounded, sum_planes)
 from .epilogue import finish, no_end
-from .gemm import _multiply as product
-from .gemm import _pack as pack
+from .gemm import pack, product
 from .simd import VECTOR_BYTES, Emitter, address
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 

@@ -1,7 +1,7 @@
 """Convolution on the CPU.  Meaning and shapes: kernels/reference/convolution.py.
 
 There are several ways to compute it, one to a file, and conv2d_method says which is taken.
-Scratch memory is the thread's workspace, which all layers share, so *work* may be empty.
+Scratch memory is the thread's workspace, which all layers share.
 """
 import os
 
@@ -36,37 +36,25 @@ def get_conv2d_method():
     return _wanted
 
 
-def conv2d_work_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1):
-    """How many elements of scratch the three kernels need.  See the reference."""
-    return 0
-
-
-def conv2d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1), groups=1):
+def conv2d_update_output(x, w, b, y, stride, pad, dilation=(1, 1), groups=1):
     """y <- the convolution of x with w, plus b.  See the reference."""
     g = geometry(x.shape, w.shape, y.shape, stride, pad, dilation, groups, y.itemsize)
     if g.flops:
-        METHODS[method(g)].update_output(g, _dense(x), _dense(w), empty_vector(y) if b is None else _dense(b), y,
-                                           no_end(y), None)
+        METHODS[method(g)].update_output(g, x, w, empty_vector(y) if b is None else b, y, no_end(y), None)
 
 
-def conv2d_update_grad_input(dy, w, dx, work, stride, pad, dilation=(1, 1), groups=1):
+def conv2d_update_grad_input(dy, w, dx, stride, pad, dilation=(1, 1), groups=1):
     """dx <- the gradient of x.  See the reference."""
     g = geometry(dx.shape, w.shape, dy.shape, stride, pad, dilation, groups, dy.itemsize)
     if g.flops:
-        METHODS[method(g)].update_grad_input(g, _dense(dy), _dense(w), dx, empty_vector(dy))
+        METHODS[method(g)].update_grad_input(g, dy, w, dx, empty_vector(dy))
 
 
-def conv2d_acc_grad_parameters(x, dy, dw, db, work, stride, pad, dilation=(1, 1), groups=1, scale=1.0):
+def conv2d_acc_grad_parameters(x, dy, dw, db, stride, pad, dilation=(1, 1), groups=1, scale=1.0):
     """dw and db <- themselves + scale times the gradients of w and b.  See the reference."""
     g = geometry(x.shape, dw.shape, dy.shape, stride, pad, dilation, groups, dy.itemsize)
     if g.flops:
-        METHODS[method(g)].acc_grad_parameters(g, _dense(x), _dense(dy), dw, empty_vector(dy) if db is None else db,
-                                                 float(scale))
-
-
-def _dense(tensor):
-    """The tensor, or a copy where its elements do not lie one after the other."""
-    return tensor if tensor.flags.c_contiguous else tensor.copy()
+        METHODS[method(g)].acc_grad_parameters(g, x, dy, dw, empty_vector(dy) if db is None else db, float(scale))
 
 
 def method(g, kept=False):

@@ -9,7 +9,6 @@ windows tile the sequence, or one window sees all of it, it is used as it lies.
 from . import threads
 from .compile import jit
 from .convolution import conv2d_acc_grad_parameters, conv2d_update_grad_input, conv2d_update_output
-from .convolution import conv2d_work_size
 from .linear import gemm, sum_rows
 
 _CHUNK = 1 << 20
@@ -104,12 +103,10 @@ def _put_back(first, last, seen, dx, OT, k, stride):
 
 def conv3d_work_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1, 1), groups=1):
     """How many elements of scratch the three kernels need.  See the reference."""
-    many = _frames_at_once(x_shape, w_shape, y_shape)
-    frames, images, maps = _as_2d(many, x_shape, w_shape, y_shape)
-    size = conv2d_work_size(images, frames, maps, stride[1:], pad[1:], dilation[1:], groups)
-    if not _flat(x_shape, w_shape, y_shape, pad):
-        size += _count(images) + _count(maps)
-    return size
+    if _flat(x_shape, w_shape, y_shape, pad):
+        return 0
+    images, maps = _as_2d(_frames_at_once(x_shape, w_shape, y_shape), x_shape, w_shape, y_shape)
+    return _count(images) + _count(maps)
 
 
 def conv3d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1, 1), groups=1):
@@ -117,11 +114,11 @@ def conv3d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1, 1), grou
     numbers = stride[1:], pad[1:], dilation[1:], groups
     if _flat(x.shape, w.shape, y.shape, pad):
         images, windows, maps = _merged(x), _merged(w), _merged(y)
-        conv2d_update_output(images, windows, b, maps, work, *numbers)
+        conv2d_update_output(images, windows, b, maps, *numbers)
         return
-    for first, last, images, maps, rest in _batches(x, w, y, work):
+    for first, last, images, maps in _batches(x, w, y, work):
         _see(first, last, x, images, w, y, stride, pad, dilation)
-        conv2d_update_output(images, _merged(w), b, maps, rest, *numbers)
+        conv2d_update_output(images, _merged(w), b, maps, *numbers)
         _swap_frames(first, last, maps, y, into=True)
 
 
@@ -129,12 +126,12 @@ def conv3d_update_grad_input(dy, w, dx, work, stride, pad, dilation=(1, 1, 1), g
     """dx <- the gradient of x.  See the reference."""
     numbers = stride[1:], pad[1:], dilation[1:], groups
     if _flat(dx.shape, w.shape, dy.shape, pad):
-        conv2d_update_grad_input(_merged(dy), _merged(w), _merged(dx), work, *numbers)
+        conv2d_update_grad_input(_merged(dy), _merged(w), _merged(dx), *numbers)
         return
     dx.fill(0)
-    for first, last, images, maps, rest in _batches(dx, w, dy, work):
+    for first, last, images, maps in _batches(dx, w, dy, work):
         _swap_frames(first, last, maps, dy, into=False)
-        conv2d_update_grad_input(maps, _merged(w), images, rest, *numbers)
+        conv2d_update_grad_input(maps, _merged(w), images, *numbers)
         _unsee(first, last, images, dx, w, dy, stride, pad, dilation)
 
 
@@ -142,12 +139,12 @@ def conv3d_acc_grad_parameters(x, dy, dw, db, work, stride, pad, dilation=(1, 1,
     """dw and db <- themselves + scale times the gradients of w and b.  See the reference."""
     numbers = stride[1:], pad[1:], dilation[1:], groups, scale
     if _flat(x.shape, dw.shape, dy.shape, pad):
-        conv2d_acc_grad_parameters(_merged(x), _merged(dy), _merged(dw), db, work, *numbers)
+        conv2d_acc_grad_parameters(_merged(x), _merged(dy), _merged(dw), db, *numbers)
         return
-    for first, last, images, maps, rest in _batches(x, dw, dy, work):
+    for first, last, images, maps in _batches(x, dw, dy, work):
         _see(first, last, x, images, dw, dy, stride, pad, dilation)
         _swap_frames(first, last, maps, dy, into=False)
-        conv2d_acc_grad_parameters(images, maps, _merged(dw), db, rest, *numbers)
+        conv2d_acc_grad_parameters(images, maps, _merged(dw), db, *numbers)
 
 
 def _flat(x_shape, w_shape, y_shape, pad):
@@ -162,14 +159,14 @@ def _merged(volume):
 
 
 def _as_2d(many, x_shape, w_shape, y_shape):
-    """The shapes of the windows' weights, and of the images and results of *many* frames of y."""
-    O, C, kt, kh, kw = w_shape
-    return ((O, C * kt, kh, kw), (many, x_shape[1] * kt, *x_shape[3:]), (many, O, *y_shape[3:]))
+    """The shapes of the images and the results of *many* frames of y."""
+    O, _, kt = w_shape[:3]
+    return (many, x_shape[1] * kt, *x_shape[3:]), (many, O, *y_shape[3:])
 
 
 def _frames_at_once(x_shape, w_shape, y_shape):
     """How many frames of y are made at a time: the same for any number of threads."""
-    _, image, result = _as_2d(1, x_shape, w_shape, y_shape)
+    image, result = _as_2d(1, x_shape, w_shape, y_shape)
     fitting = _CHUNK // max(1, _count(image) + _count(result))
     return max(1, min(y_shape[0] * y_shape[2], max(fitting, _IMAGES)))
 
@@ -179,13 +176,13 @@ def _count(shape):
 
 
 def _batches(x, w, y, work):
-    """Ranges of frames of y, each with its images, its results, and what is left of *work*."""
+    """Ranges of frames of y, each with its images and its results, both in *work*."""
     total, many = y.shape[0] * y.shape[2], _frames_at_once(x.shape, w.shape, y.shape)
     for first in range(0, total, many):
         last = min(first + many, total)
-        _, images, maps = _as_2d(last - first, x.shape, w.shape, y.shape)
+        images, maps = _as_2d(last - first, x.shape, w.shape, y.shape)
         a, b = _count(images), _count(images) + _count(maps)
-        yield first, last, work[:a].reshape(images), work[a:b].reshape(maps), work[b:]
+        yield first, last, work[:a].reshape(images), work[a:b].reshape(maps)
 
 
 def _see(first, last, x, images, w, y, stride, pad, dilation):

@@ -67,7 +67,7 @@ def multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c,
     work, work_bytes    scratch memory of the thread's own, where there is more than it has
                         on its stack: b is then packed less often.  It changes no bit.
     """
-    call(_multiply, (M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+    call(product, (M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
                      alpha, beta, bias, work, work_bytes))
 
 
@@ -83,7 +83,7 @@ def _emitted(typingctx, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k
 
 
 @native(*["int"] * 16, "number", "number", "int", "int", "int")
-def _multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
+def product(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
               alpha, beta, bias, work, work_bytes):
     _emitted(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
              alpha, beta, bias, work, work_bytes)
@@ -138,7 +138,7 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
     # A packed row of a is a tile's height; where that is more than a vector, whole vectors, for
     # turning a square writes whole vectors: past a row's end that is made good by the next row.
     P = e.where(R <= e.lanes, R, e.rounded(R, e.lanes))
-    pack = e.function(_pack)
+    pack_rows = e.function(pack)
     block, panel = e.where(work_bytes > _BLOCK_BYTES, work, e.stack(_BLOCK_BYTES)), e.stack(_PANEL_BYTES)
     block_bytes = e.larger(work_bytes, e.integer(_BLOCK_BYTES))
 
@@ -162,11 +162,11 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
             """b is small, and read where it lies; c is written row by row."""
             last = columns // W * W
             with e.when(last < columns):  # but a tile reads whole vectors
-                e.call(pack, alpha, b + k * b_k + last * size, b_k, b_col, panel, length, W, columns - last)
+                e.call(pack_rows, alpha, b + k * b_k + last * size, b_k, b_col, panel, length, W, columns - last)
             with e.range(0, rows, R) as i:
                 a_here = a + i * a_row + k * a_k
                 with e.when(pack_a):
-                    e.call(pack, alpha, a_here, a_k, a_row, block, length, P, e.smaller(R, rows - i))
+                    e.call(pack_rows, alpha, a_here, a_k, a_row, block, length, P, e.smaller(R, rows - i))
                 upper = (e.where(pack_a, block, a_here), e.where(pack_a, size, a_row), e.where(pack_a, P * size, a_k))
                 tiles(i, e.integer(0), upper, (b + k * b_k, b_k), last // W, 0, W * size, W * size)
                 with e.when(last < columns):
@@ -180,13 +180,13 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                     return block + (i - top) // R * depth * P * size
 
                 with e.when(pack_a), e.range(top, bottom, R) as i:
-                    e.call(pack, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P,
+                    e.call(pack_rows, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P,
                            e.smaller(R, bottom - i))
                 with e.range(0, columns, W) as j:
                     copied = pack_b | (columns - j < W)
                     b_here = b + k * b_k + j * b_col
                     with e.when(copied):
-                        e.call(pack, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
+                        e.call(pack_rows, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
                     left = (e.where(copied, panel, b_here), e.where(copied, W * size, b_k))
                     last = top + (bottom - top) // R * R
 
@@ -228,7 +228,7 @@ def _emitted_pack(typingctx, like, source, step, across, out, K, width, valid):
 
 
 @native("number", *["int"] * 7)
-def _pack(like, source, step, across, out, K, width, valid):
+def pack(like, source, step, across, out, K, width, valid):
     _emitted_pack(like, source, step, across, out, K, width, valid)
 
 

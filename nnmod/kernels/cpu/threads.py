@@ -1,21 +1,23 @@
 """Split a kernel's outer loop over threads.
 
 A kernel takes ``(start, stop, ...)`` and writes only what belongs to its range,
-so how a range is cut never changes a bit of the result.  The workers are Python
-threads that wait on a lock; kernels release Python's lock while they run.  That
-works from several Python threads at once (the second caller runs serially),
-after a fork (the child starts its own workers) and on every platform.
+so how a range is cut never changes a bit of the result.  Compiled kernels are divided
+among workers that wait in compiled code (divide.py, workers.py); where the platform has
+not what those need, and for functions of Python, among threads that wait on Python's locks.
+Either way several Python threads may compute at once (who comes second computes alone),
+a forked child starts workers of its own, and no worker is started before it is needed.
 
-Dividing a loop costs 25 to 60 us where calls follow each other, and up to 100 us after a
-pause (measured on a virtual machine with two busy cores), so callers state a *grain*: how
-much of the loop is worth a thread.
+Dividing has its price, so callers state a *grain*: how much of the loop is worth a thread.
 """
+import atexit
 import math
 import os
 import pathlib
 import threading
 
 import numpy as np
+
+from . import workers
 
 #: A thread is worth waking for about this many multiply-adds ...
 FLOPS_PER_THREAD = 6_000_000
@@ -28,6 +30,8 @@ def run(kernel, count, grain, *args):
     parts = min(_pool.size, count // grain)
     if parts <= 1:
         kernel(0, count, *args)
+    elif parts <= _pool.ready and getattr(kernel, "divided", False):
+        kernel(-parts, count, *args)
     else:
         _pool.run(kernel, count, parts, args)
 
@@ -56,10 +60,10 @@ def get_num_threads():
 
 def set_num_threads(count):
     """Let kernels use *count* threads at most, an int > 0."""
-    _pool.size = count
+    _pool.resize(count)
 
 
-class _Worker:
+class _PythonWorker:
     """One thread that waits for a job, runs it, and reports back."""
 
     def __init__(self):
@@ -94,24 +98,47 @@ class _Worker:
 
 
 class _Pool:
+    """The workers of this process: of compiled code, and of Python."""
+
     def __init__(self):
         self.size = _default_size()
         self.reset()
 
     def reset(self):
-        self._workers = []
+        """Forget all workers: threads do not survive a fork."""
+        self._workers = workers.Workers() if workers.available else None
+        self.ready = 0  # in so many parts divided kernels find their workers
+        self._python_workers = []
         self._busy = threading.Lock()
 
+    def resize(self, size):
+        """Use *size* threads at most; workers beyond that leave."""
+        self.size = size
+        if size < self.ready:
+            self.stop()
+
+    def stop(self):
+        """Let the workers of compiled code leave."""
+        if self.ready:
+            self.ready = 0
+            self._workers.stop()
+
     def run(self, kernel, count, parts, args):
+        if self._workers and getattr(kernel, "divided", False):
+            parts = min(parts, workers.MOST_PARTS)
+            self._workers.serve(parts - 1, patient=self.size <= _processors())
+            self.ready = parts
+            kernel(-parts, count, *args)
+            return
         if not self._busy.acquire(blocking=False):
             kernel(0, count, *args)  # another Python thread has the workers
             return
         started = []
         try:
-            while len(self._workers) < parts - 1:
-                self._workers.append(_Worker())
+            while len(self._python_workers) < parts - 1:
+                self._python_workers.append(_PythonWorker())
             for part in range(1, parts):
-                worker = self._workers[part - 1]
+                worker = self._python_workers[part - 1]
                 worker.start(kernel, count * part // parts, count * (part + 1) // parts, args)
                 started.append(worker)
             kernel(0, count // parts, *args)
@@ -129,8 +156,12 @@ def _default_size():
         if not wanted.isdigit() or int(wanted) < 1:
             raise ValueError(f"NNMOD_NUM_THREADS must be a whole number > 0, got {wanted!r}")
         return int(wanted)
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(count, _quota("/proc/self/cgroup", "/sys/fs/cgroup")))
+    return max(1, min(_processors(), _quota("/proc/self/cgroup", "/sys/fs/cgroup")))
+
+
+def _processors():
+    """How many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _quota(groups, mount):
@@ -166,4 +197,5 @@ def _quota(groups, mount):
 _own = threading.local()
 _pool = _Pool()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.reset)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_pool.reset)
+atexit.register(_pool.stop)  # no thread may be in compiled code when that is unloaded

@@ -29,7 +29,6 @@ from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameter
 from .convolution import conv2d_method as conv2d_method
 from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
 from .convolution import conv2d_update_output as conv2d_update_output
-from .convolution import conv2d_work_size as conv2d_work_size
 from .ctc import ctc_update_grad_input as ctc_update_grad_input
 from .ctc import ctc_update_output as ctc_update_output
 from .distance import add_factored_rows as add_factored_rows

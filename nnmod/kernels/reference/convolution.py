@@ -4,7 +4,7 @@ Torch's convolution does not flip the kernel: it is a cross-correlation.  With
 *groups* the channels are cut into so many parts, and each part of the output sees
 only its own part of the input.
 
-Letters: O output channels, C input channels, G groups, K = C/G * kh * kw elements
+The tensors are C-contiguous.  Letters: O output channels, C input channels, G groups, K = C/G * kh * kw elements
 of a patch, P = OH * OW windows.
 """
 import numpy as np
@@ -34,16 +34,7 @@ def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), group
     return "im2col"
 
 
-def conv2d_work_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1):
-    """How many elements of scratch the three kernels below need for these shapes.
-
-    The scratch is their argument *work*: 1-D, of the tensors' dtype, contents
-    undefined before and after.  This backend allocates its own and needs none.
-    """
-    return 0
-
-
-def conv2d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1), groups=1):
+def conv2d_update_output(x, w, b, y, stride, pad, dilation=(1, 1), groups=1):
     """y[n, o, h, w'] <- b[o] + sum over c, i, j of w[o, c, i, j] x[n, c, row, column]
 
     with row = h * stride - pad + i * dilation, column in the same way; outside x is 0.
@@ -52,7 +43,6 @@ def conv2d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1), groups=
     w     (O, C / groups, kh, kw)
     b     (O,) or None
     y     (N, O, OH, OW)  [out]
-    work  (conv2d_work_size(...),)  [out]
     """
     N, O, OH, OW = y.shape
     columns = _unfold(x, w, y, stride, pad, dilation, groups)
@@ -62,7 +52,7 @@ def conv2d_update_output(x, w, b, y, work, stride, pad, dilation=(1, 1), groups=
             y += b[:, None, None]
 
 
-def conv2d_update_grad_input(dy, w, dx, work, stride, pad, dilation=(1, 1), groups=1):
+def conv2d_update_grad_input(dy, w, dx, stride, pad, dilation=(1, 1), groups=1):
     """dx <- the gradient of x: each dy goes back, times w, to the elements its window saw.
 
     A weight that is NaN or infinite may reach more of dx than that, as NaN.
@@ -70,21 +60,19 @@ def conv2d_update_grad_input(dy, w, dx, work, stride, pad, dilation=(1, 1), grou
     dy    (N, O, OH, OW)
     w     (O, C / groups, kh, kw)
     dx    (N, C, H, W)  [out]
-    work  (conv2d_work_size(...),)  [out]
     """
     with np.errstate(all="ignore"):
         columns = _per_group(w, groups).swapaxes(1, 2) @ _pixels(dy, groups)
         _fold(columns, w, dy, dx, stride, pad, dilation)
 
 
-def conv2d_acc_grad_parameters(x, dy, dw, db, work, stride, pad, dilation=(1, 1), groups=1, scale=1.0):
+def conv2d_acc_grad_parameters(x, dy, dw, db, stride, pad, dilation=(1, 1), groups=1, scale=1.0):
     """dw and db <- themselves + scale times the gradients of w and b.
 
     x     (N, C, H, W)
     dy    (N, O, OH, OW)
     dw    (O, C / groups, kh, kw)  added to
     db    (O,) or None             added to
-    work  (conv2d_work_size(...),)  [out]
     """
     columns = _unfold(x, dw, dy, stride, pad, dilation, groups)
     with np.errstate(all="ignore"):

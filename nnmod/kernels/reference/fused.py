@@ -64,7 +64,7 @@ def conv2d_fused_update_output(x, w, b, norm, y, kept, stride, pad, dilation=(1,
 
     stride, pad, dilation, groups  as of conv2d_update_output
     """
-    conv2d_update_output(x, w, b, y, None, stride, pad, dilation, groups)
+    conv2d_update_output(x, w, b, y, stride, pad, dilation, groups)
     _finish(y, norm, activation, low, high)
 
 
