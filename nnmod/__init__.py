@@ -106,6 +106,7 @@ from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolu
 from .gradient import GradientReversal as GradientReversal
 from .gradient import L1Penalty as L1Penalty
 from .gradient import ZeroGrad as ZeroGrad
+from .fused import Fused as Fused
 from .graph import gModule as gModule
 from .graph_modules import JustElement as JustElement
 from .graph_modules import JustTable as JustTable

@@ -1,6 +1,8 @@
 """Module: the contract that every layer and container keeps."""
 import copy
 import html
+import itertools
+import weakref
 
 import numpy as np
 
@@ -167,7 +169,12 @@ class Stateful:
         for name in (*self._passBuffers, *self.bufferNames):
             state[name] = None
         state.pop("_flat", None)
+        state.pop("_kin", None)
         return state
+
+    def forFile(self):
+        """What is written to a file in the place of this: itself, unless the class says otherwise."""
+        return self
 
     # -- text -----------------------------------------------------------------
 
@@ -224,6 +231,8 @@ class Module(Stateful):
     #: For parameters with features of which a step sees few: {name: the dimension of the features}.
     #: accGradParameters then notes what it touched, see :mod:`nnmod.rows`.
     sparseAxes = {}
+    #: Whether its children stand in its place in a file.
+    dissolves = False
     #: Whether accGradParameters can take a step itself: with ``_rate`` set it subtracts that times
     #: the gradient from the parameters, and leaves the gradients alone.
     updatesDirectly = False
@@ -496,7 +505,8 @@ class Module(Stateful):
         if flat[0] is None or flat[1] is None:
             moved = {}
             flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
-            for module in self.listModules():
+            kin = [module.__dict__.get("_kin", (module,)) for module in self.listModules()]
+            for module in itertools.chain(*kin):
                 for name in module._tensorNames():
                     value = getattr(module, name, None)
                     if id(value) in moved:
@@ -531,6 +541,36 @@ class Module(Stateful):
         for module, name, wanted in bindings:
             setattr(module, name, wanted)
         return self
+
+    # -- a second network with the same parameters --------------------------------
+
+    def fused(self):
+        """A network with the same parameters that runs neighbours as one kernel: see :class:`nnmod.Fused`.
+
+        It shares parameters, gradients and running statistics, to the array, and stays so where
+        either network flattens its parameters (getParameters); mode, buffers and structure are
+        its own, and this network stays as it is.  Copies, files and ``type()`` of either part them.
+
+        >>> from nnmod import Linear, ReLU, Sequential
+        >>> net = Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
+        >>> net.fused()
+        Sequential {
+          [0] Fused(Linear(3 -> 4) + ReLU())
+          [1] Linear(4 -> 2)
+        }
+        """
+        self.parameters()  # says so where sizes are unknown
+        names = {name for module in self.listModules() for name in module._tensorNames()
+                 if tensor.is_tensor(getattr(module, name, None))}
+        twin = self.clone(*sorted(names))
+        for module, other in zip(self.listModules(), twin.listModules()):
+            kin = vars(module).setdefault("_kin", weakref.WeakSet((module,)))
+            kin.add(other)
+            other._kin = kin
+        return self._joinNeighbours(twin)
+
+    #: Set by fused.py, which knows the classes that can be joined: function(network) -> network.
+    _joinNeighbours = None
 
     # -- training and evaluation ------------------------------------------------
 

@@ -36,7 +36,7 @@ LAYERS = [
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
-     "graph", "graph_modules", "graphviz", "hessian", "jacobian"},
+     "fused", "graph", "graph_modules", "graphviz", "hessian", "jacobian"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which
 #: the rooms with the losses derive from; cross entropy is made of a LogSoftMax.
