@@ -55,6 +55,8 @@ class _Convolution(Windowed):
         K = kernels.of(input, self.weight, self.bias)
         output = owner.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
+        if self.train:
+            owner._keptWeights = None  # evaluation's alone
         if rank == 2 and (end or norm is not None or not self.train):
             K.conv2d_fused_update_output(x, w, self.bias, norm, y, self._kept(owner, K, x, w, y, numbers),
                                          *numbers, self.groups, *end)
@@ -86,7 +88,6 @@ class _Convolution(Windowed):
     def _kept(self, owner, K, x, w, y, numbers):
         """In evaluation mode, what the kernel keeps of the weights between calls: a buffer of *owner*, or None."""
         if self.train:
-            owner._keptWeights = None
             return None
         size = K.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers, self.groups, x.dtype.name)
         kept = owner._keptWeights
