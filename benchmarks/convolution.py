@@ -1,22 +1,16 @@
-"""How fast are the convolutions, beside torch?
+"""How fast are the convolutions?
 
 The output, the gradient of the input and the gradients of the parameters of layers from
-LeNet, VGG and ResNet: float32, the same data on both sides, in alternating rounds of one
-process; the best times. torch runs in the better of its two memory layouts, with its gradients
-taken through its own backward pass. The ratio torch / nnmod is what holds on a shared
-machine; higher is better.
-
-    python benchmarks/convolution.py --threads 1 --only LeNet
+LeNet, VGG and ResNet, float32.  torch runs in the better of its two memory layouts, with its
+gradients taken through its own backward pass.
 """
-import argparse
-import math
-import time
-
 import numpy as np
 
-import nnmod
 from nnmod import kernels
 
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Convolution"
 #: name: batch, input planes, output planes, kernel, size of the image, stride, padding, groups
 LAYERS = {
     "LeNet 1-20 5x5 28": (64, 1, 20, 5, 28, 1, 0, 1),
@@ -40,8 +34,31 @@ LAYERS = {
 VERBS = "output", "grad input", "grad weight"
 
 
-def ours(layer):
-    batch, C, O, k, size, stride, pad, groups = LAYERS[layer]
+def rows(run):
+    """A line for each layer, verb and number of threads."""
+    for layer, sizes in LAYERS.items():
+        if run.tiny:
+            *_, k, size, stride, pad, groups = sizes
+            groups = min(groups, 2)
+            sizes = (1, 4 * groups, 4 * groups, k, min(size, 12), stride, pad, groups)
+        wanted = [i for i, verb in enumerate(VERBS) if run.wants(f"{layer}, {verb}")]
+        if not wanted:
+            continue
+        batch, C, O, k, size, stride, pad, groups = sizes
+        flops = 2 * batch * O * (C // groups) * k * k * ((size + 2 * pad - k) // stride + 1) ** 2
+        for count in run.threads:
+            torch = find_torch()
+            sides = {"nnmod": _ours(sizes)}
+            if torch:
+                sides |= {"torch": _theirs(torch, sizes, False), "torch channels_last": _theirs(torch, sizes, True)}
+            for i in wanted:
+                with threads(count):
+                    times = measure({side: verbs[i] for side, verbs in sides.items()}, run.seconds / 6, count)
+                yield Row(f"{layer}, {VERBS[i]}", times.pop("nnmod"), times, count, flops=flops, goal=1.0)
+
+
+def _ours(sizes):
+    batch, C, O, k, size, stride, pad, groups = sizes
     rng = np.random.default_rng(0)
     out = (size + 2 * pad - k) // stride + 1
     x, w, b, dy = (rng.standard_normal(shape).astype(np.float32) for shape in
@@ -54,9 +71,8 @@ def ours(layer):
             lambda: K.conv2d_acc_grad_parameters(x, dy, dw, db, *numbers))
 
 
-def theirs(layer, channels_last):
-    import torch
-    batch, C, O, k, size, stride, pad, groups = LAYERS[layer]
+def _theirs(torch, sizes, channels_last):
+    batch, C, O, k, size, stride, pad, groups = sizes
     out = (size + 2 * pad - k) // stride + 1
     x, w, b, dy = (torch.randn(shape) for shape in
                    ((batch, C, size, size), (O, C // groups, k, k), (O,), (batch, O, out, out)))
@@ -67,57 +83,8 @@ def theirs(layer, channels_last):
         torch.ops.aten.convolution_backward(dy, x, w, [O], [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], groups,
                                             wanted)
 
-    return (lambda: torch.nn.functional.conv2d(x, w, b, stride, pad, 1, groups),
-            lambda: backward(True, False, False), lambda: backward(False, True, True))
+    def forward():
+        with torch.no_grad():
+            torch.nn.functional.conv2d(x, w, b, stride, pad, 1, groups)
 
-
-def measure(tasks, seconds):
-    """The least milliseconds of each task, in alternating rounds."""
-    for task in tasks.values():
-        for _ in range(2):
-            task()
-    times = {name: [] for name in tasks}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(times.values()))) < 5:
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: float(np.min(values)) for name, values in times.items()}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each line")
-    parser.add_argument("--only", default="", help="layers whose names contain this")
-    options = parser.parse_args()
-    nnmod.setnumthreads(options.threads)
-    try:
-        import torch
-        torch.set_num_threads(options.threads)
-    except ImportError:
-        torch = None
-    print(f"ms, {options.threads} thread(s)                        nnmod   GF/s    torch  torch / nnmod")
-    ratios = []
-    for layer in LAYERS:
-        if options.only not in layer:
-            continue
-        batch, C, O, k, size, stride, pad, groups = LAYERS[layer]
-        flops = 2e-6 * batch * O * (C // groups) * k * k * ((size + 2 * pad - k) // stride + 1) ** 2
-        mine = ours(layer)
-        others = [theirs(layer, False), theirs(layer, True)] if torch else []
-        for i, verb in enumerate(VERBS):
-            with torch.no_grad():
-                times = measure({"nnmod": mine[i], **{str(j): task[i] for j, task in enumerate(others)}},
-                                options.seconds)
-            time_of_ours = times.pop("nnmod")
-            best = min(times.values(), default=math.nan)
-            ratios.append(best / time_of_ours)
-            print(f"{layer:26} {verb:12} {time_of_ours:9.3f} {flops / time_of_ours:6.0f} {best:8.3f} "
-                  f"{ratios[-1]:8.2f}", flush=True)
-    print(f"geometric mean {math.exp(np.mean(np.log(ratios))):.2f}, least {min(ratios):.2f}")
-
-
-if __name__ == "__main__":
-    main()
+    return forward, lambda: backward(True, False, False), lambda: backward(False, True, True)

@@ -1,28 +1,62 @@
 """How fast is each module beside the same in torch, at a small, a medium and a large size?
 
-Forward and backward with all gradients, float32, the same data, both with the same
-number of threads, in alternating rounds of one process. Each figure is the median over
-the rounds; the ratio torch / nnmod is what holds on a shared machine; higher is better.
-The classes and sizes are those of tests/torch_twins.py, whose test compares the numbers.
-
-    python benchmarks/modules.py [names ...] --threads 1
+Forward and backward with all gradients, float32.  The classes and sizes are those of
+tests/torch_twins.py, whose test compares the numbers.  What comes out close is measured
+again, longer.
 """
-import argparse
 import inspect
-import math
 import pathlib
 import sys
-import time
 
 import numpy as np
 
 import nnmod
 from nnmod import nested
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Modules"
+SIZES = "small", "medium", "large"
+#: A ratio torch / nnmod below this may be an accident of the moment.
+_CLOSE = 1.15
+_TESTS = str(pathlib.Path(__file__).parents[1] / "tests")
 
 
-def ours(module, input, target):
+def rows(run):
+    """A line for each class that torch has too, size and number of threads; nothing where torch is not installed."""
+    torch = find_torch()
+    if not torch:
+        return
+    if _TESTS not in sys.path:
+        sys.path.insert(0, _TESTS)
+    from torch_twins import TWINS
+    for twin in TWINS:
+        for size, draw in zip(SIZES, twin.sizes):
+            name = f"{twin.id}, {size}"
+            if run.wants(name) and not (run.quick and size != "medium") and not (run.tiny and size != "small"):
+                for count in run.threads:
+                    with threads(count):
+                        tasks = _tasks(torch, twin, draw)
+                        times = measure(tasks, run.seconds / 10, count, least=1 if run.tiny else 3)
+                        if times["torch"] < _CLOSE * times["nnmod"] and not run.tiny:
+                            times = measure(tasks, run.seconds / 3, count, least=7)
+                    yield Row(name, times.pop("nnmod"), times, count, goal=1.0)
+
+
+def _tasks(torch, twin, draw):
+    drawn = draw(np.random.default_rng(0))
+    module, input, target = drawn if len(drawn) == 3 else (*drawn, None)
+    module.float()
+
+    def single(value):
+        return nested.map(lambda a: a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a,
+                          value)
+
+    input, target = single(input), single(target)
+    return {"nnmod": _ours(module, input, target), "torch": _theirs(torch, twin, module, input, target)}
+
+
+def _ours(module, input, target):
     module.float()
     if isinstance(module, nnmod.Criterion):
         def run():
@@ -37,9 +71,7 @@ def ours(module, input, target):
     return run
 
 
-def theirs(twin, module, input, target):
-    import torch
-
+def _theirs(torch, twin, module, input, target):
     from test_against_torch import Parameters, to_torch
 
     parameters, x = Parameters(module), to_torch(input)
@@ -55,64 +87,3 @@ def theirs(twin, module, input, target):
         output = twin.torch(torch.nn.functional, parameters, *args)
         torch.autograd.backward(list(nested.leaves(output)), ones)
     return run
-
-
-def compare(twin, draw, seconds):
-    """Medians in seconds of a round of each: (nnmod, torch)."""
-    drawn = draw(np.random.default_rng(0))
-    module, input, target = drawn if len(drawn) == 3 else (*drawn, None)
-    module.float()
-    single = lambda value: nested.map(
-        lambda a: a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a, value)
-    input, target = single(input), single(target)
-    runs = ours(module, input, target), theirs(twin, module, input, target)
-    repeats = []
-    for run in runs:
-        run()
-        start = time.perf_counter()
-        run()
-        repeats.append(max(1, int(0.002 / (time.perf_counter() - start))))
-    times = [], []
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(times[0]) < 5:
-        for run, repeat, taken in zip(runs, repeats, times):
-            start = time.perf_counter()
-            for _ in range(repeat):
-                run()
-            taken.append((time.perf_counter() - start) / repeat)
-    return tuple(float(np.median(t)) for t in times)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="classes to measure; all where none is named")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=0.3, help="for each class and size")
-    options = parser.parse_args()
-
-    import torch
-
-    from torch_twins import TWINS
-
-    torch.set_num_threads(options.threads)
-    nnmod.setnumthreads(options.threads)
-    print(f"{options.threads} thread(s); microseconds nnmod, torch, and the ratio torch / nnmod")
-    print(f"{'':32s}" + "".join(f"{size:>28s}" for size in ("small", "medium", "large")))
-    ratios = []
-    for twin in TWINS:
-        if not twin.sizes or (options.names and not any(name in twin.id for name in options.names)):
-            continue
-        cells = []
-        for draw in twin.sizes:
-            mine, peer = compare(twin, draw, options.seconds)
-            ratios.append(peer / mine)
-            cells.append(f"{mine * 1e6:10.1f}{peer * 1e6:10.1f}{peer / mine:8.2f}")
-        print(f"{twin.id:32s}" + "".join(cells), flush=True)
-    if ratios:
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"geometric mean {mean:.2f}, lowest {min(ratios):.2f}, under 1: "
-              f"{sum(r < 1 for r in ratios)} of {len(ratios)}")
-
-
-if __name__ == "__main__":
-    main()

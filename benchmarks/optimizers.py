@@ -1,20 +1,15 @@
 """How fast is a step of each optimizer beside the same in torch.optim?
 
-One vector of a million float32 parameters with a gradient that is ready, both with the
-same number of threads, in alternating rounds of one process. Each figure is the median
-over the rounds; the ratio torch / nnmod is what holds on a shared machine; higher is
-better. torch runs its default, for-each, implementation.
-
-    python benchmarks/optimizers.py [names ...] --threads 1
+One vector of a million float32 parameters with a gradient that is ready.  torch runs the
+implementation that it chooses by itself.
 """
-import argparse
-import time
-
 import numpy as np
 
-import nnmod
 from nnmod import optim
 
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Optimizers"
 #: name -> (method, config, name in torch.optim, its options)
 PAIRS = {
     "sgd": (optim.sgd, {"learningRate": 1e-4}, "SGD", {"lr": 1e-4}),
@@ -33,15 +28,35 @@ PAIRS = {
 }
 
 
-def gradients(size):
+#: Bytes that a step must move for each parameter: tensors read and written.
+_MOVED = {"sgd": 12, "sgd momentum": 20, "nag": 20, "adam": 28, "adamax": 28, "rmsprop": 20, "adagrad": 20,
+          "adadelta": 28}
+
+
+def rows(run):
+    """A line for each optimizer and number of threads."""
+    size = 1000 if run.tiny else 1_000_000
+    for name, (method, config, theirs, options) in PAIRS.items():
+        if run.wants(name):
+            for count in run.threads:
+                with threads(count):
+                    tasks = {"nnmod": _ours(method, config, size)}
+                    torch = find_torch()
+                    if torch:
+                        tasks["torch"] = _theirs(torch, theirs, options, size)
+                    times = measure(tasks, run.seconds / 6, count)
+                yield Row(name, times.pop("nnmod"), times, count, bytes=size * _MOVED.get(name, 0), goal=1.0)
+
+
+def _gradients(size):
     """A vector, and function(x) -> its gradient in a tensor that is used again."""
     rng = np.random.default_rng(0)
     slopes = rng.uniform(0.5, 1.5, size).astype(np.float32)
     return rng.standard_normal(size).astype(np.float32), slopes, np.empty_like(slopes)
 
 
-def ours(method, config, size):
-    x, slopes, kept = gradients(size)
+def _ours(method, config, size):
+    x, slopes, kept = _gradients(size)
     np.multiply(slopes, x, out=kept)
     config = dict(config)
 
@@ -53,9 +68,8 @@ def ours(method, config, size):
     return lambda: method(opfunc, x, config)
 
 
-def theirs(name, options, size):
-    import torch
-    x, slopes, _ = gradients(size)
+def _theirs(torch, name, options, size):
+    x, slopes, _ = _gradients(size)
     x, slopes = torch.tensor(x, requires_grad=True), torch.tensor(slopes)
     x.grad = (slopes * x).detach()
     optimizer = getattr(torch.optim, name)([x], **options)
@@ -68,40 +82,3 @@ def theirs(name, options, size):
         return 1.0 / count[0]
 
     return (lambda: optimizer.step(closure)) if name == "LBFGS" else optimizer.step
-
-
-def compare(pair, size, rounds):
-    """Medians in seconds of a call of each: (nnmod, torch)."""
-    method, config, name, options = pair
-    runs = ours(method, config, size), theirs(name, options, size)
-    for run in runs:
-        for _ in range(5):
-            run()
-    times = [[], []]
-    for _ in range(rounds):
-        for run, kept in zip(runs, times):
-            began = time.perf_counter()
-            run()
-            kept.append(time.perf_counter() - began)
-    return [float(np.median(kept)) for kept in times]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", default=list(PAIRS), help="all by default")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--size", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=60)
-    args = parser.parse_args()
-    import torch
-    torch.set_num_threads(args.threads)
-    nnmod.setnumthreads(args.threads)
-    print(f"{args.size} parameters, {args.threads} thread(s)")
-    print(f"{'':14}{'nnmod':>10}{'torch':>10}{'torch / nnmod':>16}")
-    for name in args.names or PAIRS:
-        mine, other = compare(PAIRS[name], args.size, args.rounds)
-        print(f"{name:14}{mine * 1e3:8.3f}ms{other * 1e3:8.3f}ms{other / mine:16.2f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,37 +1,33 @@
 """What does Python cost between the kernels of a small network?
 
-Linear -> ReLU -> Linear at batch 1, forward and backward: the whole step, the same
-kernels called one after another with arguments made ready, and the difference. Both
-run in alternating rounds of one process, because shared machines drift; medians, and
-the fastest round, which is the least disturbed one. Beside torch, where installed.
-
-    python benchmarks/overhead.py
+Linear -> ReLU -> Linear at batch 1, forward and backward: the whole step, and the same kernels
+called one after another with arguments made ready.  The difference is what Python costs.
 """
-import argparse
-import time
-
 import numpy as np
 
 import nnmod
 
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Overhead"
 INPUT, HIDDEN, OUTPUT = 10, 20, 5
 
 
-def rounds(tasks, count, repeat):
-    """Microseconds a call, for each task: the rounds alternate between the tasks."""
-    times = {name: [] for name in tasks}
-    for task in tasks.values():
-        task()
-    for _ in range(count):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            for _ in range(repeat):
-                task()
-            times[name].append((time.perf_counter() - start) / repeat * 1e6)
-    return times
+def rows(run):
+    """One line: the step, the kernels alone as another form of it, and torch's step."""
+    name = f"Linear {INPUT}-{HIDDEN}-{OUTPUT}, forward and backward"
+    if not run.wants(name):
+        return
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, INPUT)).astype(np.float32)
+    dy = rng.standard_normal((1, OUTPUT)).astype(np.float32)
+    with threads(1):
+        times = measure(_ours(x, dy) | _peer(x, dy), run.seconds, 1)
+    yield Row(name, times.pop("step"), {side: times[side] for side in times if side != "kernels"}, 1, goal=1.0,
+              forms={"kernels alone": times["kernels"]})
 
 
-def ours(x, dy):
+def _ours(x, dy):
     first, relu, last = nnmod.Linear(INPUT, HIDDEN), nnmod.ReLU(), nnmod.Linear(HIDDEN, OUTPUT)
     net = nnmod.Sequential(first, relu, last)
     net.forward(x)
@@ -59,33 +55,10 @@ def ours(x, dy):
     return {"step": step, "kernels": kernels}
 
 
-def peer(x, dy):
-    try:
-        import torch
-    except ImportError:
+def _peer(x, dy):
+    torch = find_torch()
+    if not torch:
         return {}
-    torch.set_num_threads(1)
     net = torch.nn.Sequential(torch.nn.Linear(INPUT, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, OUTPUT))
     tx, tdy = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy.copy()) * 0
     return {"torch": lambda: net(tx).backward(tdy)}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--repeat", type=int, default=200)
-    options = parser.parse_args()
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((1, INPUT)).astype(np.float32)
-    dy = rng.standard_normal((1, OUTPUT)).astype(np.float32)
-    times = rounds(ours(x, dy) | peer(x, dy), options.rounds, options.repeat)
-    print(f"forward and backward at batch 1, us      median   fastest   ({nnmod.kernels.backend_name()} kernels)")
-    for name, values in times.items():
-        print(f"  {name:36} {np.median(values):8.1f}  {min(values):8.1f}")
-    step, kernels = times["step"], times["kernels"]
-    print(f"  {'Python over the kernels':36} {np.median(step) - np.median(kernels):8.1f}  "
-          f"{min(step) - min(kernels):8.1f}")
-
-
-if __name__ == "__main__":
-    main()

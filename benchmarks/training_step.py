@@ -1,37 +1,61 @@
-"""How long does a whole training step take, beside torch?
+"""How long does a whole training step take?
 
-Zero gradients, forward, loss, backward and a plain SGD update, on the same data, both
-with the same number of threads, in alternating rounds of one process; medians. torch
-runs eager, in the better of its two memory layouts. The ratio torch / nnmod is what
-holds on a shared machine; higher is better.
-
-    python benchmarks/training_step.py --threads 1
+Zero gradients, forward, loss, backward and a step of SGD with momentum on both sides, from
+the same weights and data, in alternating rounds of one process; medians.  torch runs eager, in
+the faster of its two memory layouts.  A step counts only if the losses of both sides agree
+to 1e-3 over 20 steps.  GF/s are those of the products alone, a convolution counted as the
+plain sum: Winograd's method can go beyond the peak.
 """
-import argparse
-import time
-
 import numpy as np
 
 import nnmod
 
-BATCHES = {"MLP 784-512-512-10": (128, 16, 1), "LeNet": (64,)}
+from . import networks
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Training steps"
+STEPS = 20
+TOLERANCE = 1e-3
+RATE, MOMENTUM = 1e-3, 0.9
 
 
-def make(name):
-    if name == "LeNet":
-        return nnmod.Sequential(
-            nnmod.SpatialConvolution(1, 20, 5, 5), nnmod.ReLU(), nnmod.SpatialMaxPooling(2, 2),
-            nnmod.SpatialConvolution(20, 50, 5, 5), nnmod.ReLU(), nnmod.SpatialMaxPooling(2, 2),
-            nnmod.View(800, numInputDims=3), nnmod.Linear(800, 500), nnmod.ReLU(), nnmod.Linear(500, 10))
-    return nnmod.Sequential(nnmod.Linear(784, 512), nnmod.ReLU(), nnmod.Linear(512, 512), nnmod.ReLU(),
-                            nnmod.Linear(512, 10))
+def rows(run):
+    """A line for each network, batch and number of threads."""
+    for network in networks.NETWORKS:
+        for batch in network.batches:
+            name = f"{network.name}, batch {batch}"
+            if run.wants(name):
+                for count in run.threads:
+                    yield _row(run, network, name, batch, count)
 
 
-def ours(name, x, target):
-    net, criterion = make(name), nnmod.CrossEntropyCriterion()
-    net.needsGradInput = False  # as torch, which computes no gradient of the data either
+def _row(run, network, name, batch, count):
+    sizes = network.tiny if run.tiny else {}
+    batch = min(batch, 2) if run.tiny else batch
+    with threads(count):
+        net = networks.build(network, **sizes)
+        x, target = network.batch(batch)
+        tasks = {"nnmod": our_step(net, x, target)}
+        torch = find_torch()
+        if torch:
+            peer = networks.build_torch(network, torch, net, **sizes)
+            forms = networks.torch_forms(torch, peer, x)
+            tasks |= {form: torch_step(torch, *pair, target) for form, pair in forms.items()}
+        # The steps that are timed are those whose losses are compared: a long one is expensive enough.
+        least = 3 if run.tiny else STEPS
+        losses = {side: [] for side in tasks}
+        tasks = {side: _noted(task, losses[side], least) for side, task in tasks.items()}
+        times = measure(tasks, run.seconds, count, least)
+    ours = times.pop("nnmod")
+    return Row(name, ours, times, count, flops=networks.flops(net), goal=network.goals.get((batch, count)),
+               invalid=difference(losses))
+
+
+def our_step(net, x, target):
+    """function() -> loss: a whole step of *net*."""
+    criterion = nnmod.CrossEntropyCriterion()
     flat, gradFlat = net.getParameters()
-    config = {"learningRate": 1e-3}
+    config = {"learningRate": RATE, "momentum": MOMENTUM, "dampening": 0}
 
     def evaluate(flat):
         gradFlat.fill(0)
@@ -39,73 +63,39 @@ def ours(name, x, target):
         net.backward(x, criterion.backward(net.output, target))
         return loss, gradFlat
 
-    return lambda: nnmod.optim.sgd(evaluate, flat, config)
+    return lambda: nnmod.optim.sgd(evaluate, flat, config)[1][0]
 
 
-def theirs(name, x, target, channels_last):
-    import torch
-    from torch import nn
-
-    layers = {
-        "LeNet": lambda: [nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.ReLU(),
-                          nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10)],
-    }.get(name, lambda: [nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)])
-    net, criterion = nn.Sequential(*layers()), nn.CrossEntropyLoss()
-    inputs, targets = torch.from_numpy(x.copy()), torch.from_numpy(target.copy())
-    if channels_last:
-        net, inputs = net.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+def torch_step(torch, net, x, target):
+    """function() -> loss: the same of a network of torch."""
+    criterion, target = torch.nn.CrossEntropyLoss(), torch.from_numpy(target.copy())
+    learning = [p for name, p in net.named_parameters() if not name.endswith(networks.SILENT)]
+    optimizer = torch.optim.SGD(learning, lr=RATE, momentum=MOMENTUM)
 
     def step():
-        optimizer.zero_grad()
-        criterion(net(inputs), targets).backward()
+        net.zero_grad()
+        loss = criterion(net(x), target)
+        loss.backward()
         optimizer.step()
+        return loss.item()
 
     return step
 
 
-def measure(tasks, seconds=6.0):
-    """The median milliseconds of each task, in alternating rounds."""
-    for task in tasks.values():
-        for _ in range(3):
-            task()
-    times = {name: [] for name in tasks}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(times.values()))) < 5:
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: float(np.median(values)) for name, values in times.items()}
+def _noted(task, losses, most):
+    """*task*, whose first *most* results go into *losses*."""
+    def step():
+        loss = task()
+        if len(losses) < most:
+            losses.append(loss)
+    return step
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    nnmod.setnumthreads(options.threads)
-    try:
-        import torch
-        torch.set_num_threads(options.threads)
-    except ImportError:
-        torch = None
-    rng = np.random.default_rng(0)
-    print(f"ms a step, {options.threads} thread(s)        nnmod     torch   torch / nnmod")
-    for name, batches in BATCHES.items():
-        for batch in batches:
-            shape = (batch, 1, 28, 28) if name == "LeNet" else (batch, 784)
-            x = rng.standard_normal(shape).astype(np.float32)
-            target = rng.integers(0, 10, batch)
-            tasks = {"nnmod": ours(name, x, target)}
-            if torch:
-                tasks["torch"] = theirs(name, x, target, False)
-                if len(shape) == 4:
-                    tasks["torch channels_last"] = theirs(name, x, target, True)
-            times = measure(tasks)
-            mine = times.pop("nnmod")
-            best = min(times.values(), default=float("nan"))
-            print(f"{name + f', batch {batch}':28} {mine:9.2f} {best:9.2f} {best / mine:10.2f}")
-
-
-if __name__ == "__main__":
-    main()
+def difference(losses):
+    """What is wrong with the losses of the peers, or an empty string."""
+    ours = np.array(losses.pop("nnmod"))
+    for side, theirs in losses.items():
+        apart = float(np.max(np.abs(ours - theirs) / np.maximum(1e-3, np.abs(theirs))))
+        if not apart < TOLERANCE:
+            return f"losses {apart:.0e} apart"
+    return ""

@@ -4,15 +4,18 @@ Everything comes from the library, the table of test cases and the recorded data
 pages cannot say what is not so.
 """
 import collections
+import contextlib
 import functools
 import importlib
 import inspect
+import io
+import os
 import pathlib
 import re
 import tomllib
 
 import nnmod
-from nnmod import Criterion, Module, optim
+from nnmod import Criterion, Module, cli, optim
 
 HERE = pathlib.Path(__file__).parent
 CHANGES = tomllib.loads((HERE / "changes.toml").read_text())
@@ -42,6 +45,7 @@ def write(folder):
             page.unlink()  # of a class that is no more
     _keep(folder / "from_torch7.rst", _titled("From Torch7 to nnmod") + FROM_TORCH7 + table(
         ("Torch7", "nnmod", "what changed"), from_torch7()))
+    _keep(folder / "command.rst", _titled("The nnmod command") + COMMAND + command())
     _keep(folder / "tested.rst", _titled("What tests each class") + TESTED + table(
         ("class", "configurations", "recorded from Torch7", "beside PyTorch"), tested()) +
         "\n" + _titled("Optimizers", "-") + METHODS + table(
@@ -117,6 +121,37 @@ def changed(torchs, arguments, ours):
                     if name in CHANGES["argument"] and name not in known)
     if torchs in CHANGES["changed"]:
         yield CHANGES["changed"][torchs]
+
+
+COMMAND = """``nnmod``, or ``python -m nnmod``, looks into model files, and converts, runs, times and checks
+them. It needs nothing but nnmod itself; checkpoints need ``nnmod[checkpoint]``, plots ``nnmod[plot]``.
+Its exit code is 0 where all is good, 1 where the answer is no (a gradient is wrong, a model has parts that
+cannot run), and 2 for bad usage or a bad file, with one line on standard error that says what is wrong.
+From Python, ``nnmod.summary.summarize`` and ``nnmod.timing.time_layers`` give what ``info`` and ``time`` show.
+
+"""
+
+
+def command():
+    """The help of the command and of each subcommand, as a terminal of 90 columns shows it."""
+    text = _help()
+    for name in cli.COMMANDS:
+        text += _titled(f"nnmod {name}", "-") + _help(name)
+    return text
+
+
+def _help(*name):
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "92"  # argparse leaves two free
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            cli.main([*name, "--help"])
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
+    lines = "".join(f"   {line}".rstrip() + "\n" for line in shown.getvalue().splitlines())
+    return f".. code-block:: text\n\n{lines}\n"
 
 
 TESTED = """Each configuration of a class goes through every check of ``nnmod.testing``: gradients by finite

@@ -1,6 +1,4 @@
 """Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
-import html
-
 from . import check, errors, kernels, tensor
 from .errors import ShapeError
 from .module import Module
@@ -185,12 +183,6 @@ class Container(Module):
             lines.append(f"  [{index}] {text[0]}")
             lines += ["  " + line for line in text[1:]]
         return "\n".join([*lines, "}"])
-
-    def _repr_html_(self):
-        head = html.escape(type(self).__name__ + (f"({self.describe()})" if self.describe() else ""))
-        rows = "".join(f"<div style='margin:2px 0 2px 16px'>{child._repr_html_()}</div>"
-                       for child in self.modules)
-        return f"<div style='border-left:3px solid #4878d0;padding-left:8px'><b>{head}</b>{rows}</div>"
 
 
 class Sequential(Container):

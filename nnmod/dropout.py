@@ -26,6 +26,11 @@ class Dropout(Module):
         Overwrite the input, and gradOutput in backward.
     stochasticInference : bool
         Drop in evaluation too.
+    lazy : bool
+        Keep the noise until ``forget()``: in a step module it is the same at every step
+        of a sequence (Gal and Ghahramani, 2016).
+    mono : bool
+        The same noise for every row of the batch, the first dimension.
 
     Shapes
     ------
@@ -34,7 +39,8 @@ class Dropout(Module):
 
     The noise comes from ``nnmod.random``: the same seed gives the same noise on every
     device and with any number of threads.  Source: Torch7's nn.Dropout (Srivastava et
-    al., 2014), whose backward forgets the noise of stochastic inference.
+    al., 2014), whose backward forgets the noise of stochastic inference; *lazy* and *mono*
+    are Element-Research's rnn's.
 
     >>> import numpy as np
     >>> x = np.ones(1000, np.float32)
@@ -49,16 +55,22 @@ class Dropout(Module):
     bufferNames = ("noise",)
     backwardNeeds = frozenset()
 
-    def __init__(self, p=0.5, v1=False, inplace=False, stochasticInference=False):
+    #: The key of the noise that is kept, where there is one.
+    _key = None
+    lazy = mono = False
+
+    def __init__(self, p=0.5, v1=False, inplace=False, stochasticInference=False, lazy=False, mono=False):
         super().__init__()
         check.number(p=p)
         if not 0 <= p < 1:
             raise ValueError(f"p must be within 0 <= p < 1, got {p}")
-        check.boolean(v1=v1, inplace=inplace, stochasticInference=stochasticInference)
+        check.boolean(v1=v1, inplace=inplace, stochasticInference=stochasticInference, lazy=lazy, mono=mono)
         self.p = p
         self.v1 = v1
         self.inplace = inplace
         self.stochasticInference = stochasticInference
+        self.lazy = lazy
+        self.mono = mono
         self.noise = None
         self._noisy = False  # whether the last forward drew noise
 
@@ -73,9 +85,28 @@ class Dropout(Module):
         self._noisy = self.p > 0 and (self.train or self.stochasticInference)
         if self._noisy:
             noise = self.resize("noise", input.shape, like=input)
-            K.dropout_mask(noise, *random.take(noise.size), self.p, 1.0 if self.v1 else 1 / (1 - self.p))
+            drawn = noise[:1] if self.mono and noise.ndim > 1 else noise
+            K.dropout_mask(drawn, *self._stream(drawn.size), self.p, 1.0 if self.v1 else 1 / (1 - self.p))
+            if drawn is not noise:
+                tensor.copy(drawn, noise[1:])
         self._apply(input, self.output)
         return self.output
+
+    def _stream(self, count):
+        if not self.lazy:
+            return random.take(count)
+        self.hold()
+        return self._key, 0
+
+    def hold(self):
+        """With *lazy*: settle what noise there is till ``forget()``."""
+        if self._key is None:
+            self._key = random.fork()
+
+    def forget(self):
+        """With *lazy*: draw other noise in the next forward; returns self."""
+        self._key = None
+        return self
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
@@ -98,6 +129,7 @@ class Dropout(Module):
         flags = [f"{self.p:g}"]
         flags += ["v1"] * self.v1 + ["in place"] * self.inplace
         flags += ["stochastic inference"] * self.stochasticInference
+        flags += ["lazy"] * self.lazy + ["mono"] * self.mono
         return ", ".join(flags)
 
 

@@ -1,5 +1,7 @@
 """Networks that see further: neighbours that run as one kernel.  Fused, and what net.fused() does."""
-from . import kernels
+import weakref
+
+from . import kernels, tensor
 from .activation import HardTanh, LeakyReLU, ReLU, ReLU6
 from .container import Concat, DepthConcat, Parallel, Sequential
 from .convolution import SpatialConvolution, SpatialConvolutionMM, SpatialDilatedConvolution
@@ -44,8 +46,17 @@ class Fused(Sequential):
     could be out of date.  Raises ValueError for other modules.  Source: Abadi et al., "TensorFlow:
     a system for large-scale machine learning", 2016, for the idea of fused kernels.
 
+    The network that ``net.fused()`` returns has the parameters, gradients and running statistics
+    of the plain one, the very arrays, also after getParameters of either; mode, buffers and
+    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.
+
     >>> import numpy as np
     >>> from nnmod import Linear, ReLU
+    >>> Sequential(Linear(3, 4), ReLU(), Linear(4, 2)).fused()
+    Sequential {
+      [0] Fused(Linear(3 -> 4) + ReLU())
+      [1] Linear(4 -> 2)
+    }
     >>> both = Fused(Linear(3, 2), ReLU())
     >>> both
     Fused(Linear(3 -> 2) + ReLU())
@@ -153,9 +164,20 @@ class Fused(Sequential):
 
 # -- joining -----------------------------------------------------------------------------
 
-def _join_neighbours(net):
-    """*net* with Fused in the place of neighbours that can be joined, wherever in the tree."""
-    return _joined(net, any(module.inplace for module in net.listModules()))
+def _fused(net):
+    """A network with the tensors of *net*, and a Fused where neighbours can be joined, wherever in the tree.
+
+    Both know of each other, so that getParameters of either replaces the tensors of both.
+    """
+    net.parameters()  # says so where sizes are unknown
+    names = {name for module in net.listModules() for name in module._tensorNames()
+             if tensor.is_tensor(getattr(module, name, None))}
+    twin = net.clone(*sorted(names))
+    for module, other in zip(net.listModules(), twin.listModules()):
+        kin = vars(module).setdefault("_kin", weakref.WeakSet((module,)))
+        kin.add(other)
+        other._kin = kin
+    return _joined(twin, any(module.inplace for module in twin.listModules()))
 
 
 def _joined(module, overwriting):
@@ -205,4 +227,4 @@ def _usual(module):
     return not _VERBS & vars(module).keys()
 
 
-Module._joinNeighbours = staticmethod(_join_neighbours)
+Module._fuse = staticmethod(_fused)

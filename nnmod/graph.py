@@ -6,7 +6,6 @@ Calling a module with a node makes a node (nnmod/node.py); gModule makes a modul
     h = nnmod.Tanh()(nnmod.Linear(5, 4)(x))
     net = nnmod.gModule([x], [nnmod.Linear(4, 2)(h)])
 """
-import html
 
 import numpy as np
 
@@ -398,10 +397,12 @@ class gModule(Container):
         return graphviz.in_notebook(self)
 
     def _repr_html_(self):
+        tree = super()._repr_html_()
         picture = self._repr_svg_()
         if picture is None:
-            return f"<pre>{html.escape(repr(self))}</pre>"
-        return f"<b>{type(self).__name__}</b><div>{picture[picture.index('<svg'):]}</div>"
+            return tree
+        return (f'<div style="overflow:auto">{picture[picture.index("<svg"):]}</div>'
+                f"<details><summary>{len(self.modules)} modules</summary>{tree}</details>")
 
     def _words(self, reference, inside=False):
         """A reference to nodes in words: ``[3]``, ``[3], [2]``, ``[4][1]`` for an entry."""

@@ -10,6 +10,8 @@ import subprocess
 from . import nested, tensor
 from .container import Branching, Sequential
 from .graph import gModule
+from .notebook import head
+from .serialization.t7 import Opaque
 from .table import ConcatTable, ParallelTable
 
 
@@ -34,14 +36,17 @@ def draw(net, path=None):
 def to_dot(net):
     """*net* as a graph in the language of Graphviz.
 
-    Boxes are modules, filled where they have parameters; modules that share a parameter are
-    linked by a dashed line.
+    Boxes are modules: blue where they have parameters, sand where branches meet, red where
+    nnmod does not know them; modules that share a parameter are linked by a dashed line.
+    Of a node's graphAttributes, those that link to something or load a file are left out.
 
     >>> from nnmod import Linear, Sequential, Tanh
     >>> print(to_dot(Sequential(Linear(3, 2), Tanh())))
     digraph Sequential {
-      node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=11]
-      edge [fontname=Helvetica, fontsize=9]
+      graph [ranksep=0.28, nodesep=0.35]
+      node [shape=box, style="rounded,filled", fillcolor=white, color="#7a8798", fontname=Helvetica, fontsize=11]
+      node [height=0.3, margin="0.14,0.05"]
+      edge [color="#5a6472", arrowsize=0.7, fontname=Helvetica, fontsize=9]
       n0 [label="input", shape=plaintext, style=""]
       n1 [label="Linear(3 -> 2)", fillcolor="#dbe7f6"]
       n2 [label="Tanh()"]
@@ -101,6 +106,18 @@ def _run_dot(text, format, timeout=None):
     return done.stdout
 
 
+_STYLE = [
+    "  graph [ranksep=0.28, nodesep=0.35]",
+    '  node [shape=box, style="rounded,filled", fillcolor=white, color="#7a8798", fontname=Helvetica, fontsize=11]',
+    '  node [height=0.3, margin="0.14,0.05"]',
+    '  edge [color="#5a6472", arrowsize=0.7, fontname=Helvetica, fontsize=9]',
+]
+_LEARNS, _MEETS, _OPAQUE = "#dbe7f6", "#f8edd6", "#f6d5d0"
+#: Attributes that make links of a picture, or have Graphviz read files: a stranger's network may name them.
+_REACHES_OUT = {"url", "href", "target", "image", "imagepath", "shapefile", "fontpath", "_background",
+                *(end + link for end in ("edge", "head", "tail", "label") for link in ("url", "href", "target"))}
+
+
 class _Writer:
     """Writes one graph.
 
@@ -121,8 +138,7 @@ class _Writer:
         self._connect(_numbered(result), self._node("output", shape="plaintext", style=""))
         return "\n".join([
             f"digraph {_identifier(type(net).__name__)} {{",
-            '  node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=11]',
-            "  edge [fontname=Helvetica, fontsize=9]",
+            *_STYLE,
             *self._lines,
             *self._edges,
             "}"])
@@ -179,7 +195,7 @@ class _Writer:
 
     def _box(self, module, source, annotations):
         """A container that this file knows nothing about: its children in a frame, then itself."""
-        self._open(annotations, _head(module))
+        self._open(annotations, head(module))
         results = [self._module(child, source) for child in module.modules]
         self._close()
         if len(results) == 1:
@@ -188,9 +204,12 @@ class _Writer:
 
     def _leaf(self, module, source, annotations=None):
         annotations = annotations or {}
-        lines = [annotations.get("name"), _head(module), annotations.get("description"), _shapes(module.output)]
-        attributes = {"fillcolor": "#dbe7f6"} if _has_parameters(module) else {}
-        attributes |= annotations.get("graphAttributes", {})
+        lines = [annotations.get("name"), head(module), annotations.get("description"), _shapes(module.output)]
+        color = (_OPAQUE if isinstance(module, Opaque) else _LEARNS if _has_parameters(module) else
+                 _MEETS if isinstance(source, list) and len(list(_flat(source))) > 1 else None)
+        attributes = {"fillcolor": color} if color else {}
+        attributes |= {name: value for name, value in annotations.get("graphAttributes", {}).items()
+                       if name.casefold() not in _REACHES_OUT}
         node = self._node("\n".join(line for line in lines if line), **attributes)
         self._connect(source, node)
         shared = {}  # the node that a parameter was drawn for first -> its names here
@@ -257,15 +276,12 @@ def _flat(source):
             yield from _flat(entry)
 
 
-def _head(module):
-    """The first line of repr."""
-    return repr(module).splitlines()[0].removesuffix("{}").removesuffix("{").strip()
-
-
 def _shapes(value):
     """The shapes of an output in words, or None before the first forward."""
     if nested.is_table(value):
         return "[" + ", ".join(filter(None, map(_shapes, value))) + "]"
+    if nested.is_named(value):
+        return "{" + ", ".join(f"{name}: {_shapes(item)}" for name, item in value.items()) + "}"
     return str(value.shape) if tensor.is_tensor(value) else None
 
 

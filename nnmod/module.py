@@ -1,12 +1,9 @@
 """Module: the contract that every layer and container keeps."""
 import copy
-import html
-import itertools
-import weakref
 
 import numpy as np
 
-from . import check, kernels, rows, tensor
+from . import check, kernels, notebook, rows, tensor
 from .node import Node, has_nodes
 
 
@@ -186,7 +183,7 @@ class Stateful:
         return f"{type(self).__name__}({self.describe()})"
 
     def _repr_html_(self):
-        return f"<code>{html.escape(repr(self))}</code>"
+        return notebook.tree(self)
 
 
 class Module(Stateful):
@@ -505,8 +502,7 @@ class Module(Stateful):
         if flat[0] is None or flat[1] is None:
             moved = {}
             flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
-            kin = [module.__dict__.get("_kin", (module,)) for module in self.listModules()]
-            for module in itertools.chain(*kin):
+            for module in [kin for module in self.listModules() for kin in vars(module).get("_kin", (module,))]:
                 for name in module._tensorNames():
                     value = getattr(module, name, None)
                     if id(value) in moved:
@@ -542,35 +538,12 @@ class Module(Stateful):
             setattr(module, name, wanted)
         return self
 
-    # -- a second network with the same parameters --------------------------------
-
     def fused(self):
-        """A network with the same parameters that runs neighbours as one kernel: see :class:`nnmod.Fused`.
+        """A network with the same parameters that runs neighbours as one kernel: see nnmod.Fused."""
+        return self._fuse(self)
 
-        It shares parameters, gradients and running statistics, to the array, and stays so where
-        either network flattens its parameters (getParameters); mode, buffers and structure are
-        its own, and this network stays as it is.  Copies, files and ``type()`` of either part them.
-
-        >>> from nnmod import Linear, ReLU, Sequential
-        >>> net = Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
-        >>> net.fused()
-        Sequential {
-          [0] Fused(Linear(3 -> 4) + ReLU())
-          [1] Linear(4 -> 2)
-        }
-        """
-        self.parameters()  # says so where sizes are unknown
-        names = {name for module in self.listModules() for name in module._tensorNames()
-                 if tensor.is_tensor(getattr(module, name, None))}
-        twin = self.clone(*sorted(names))
-        for module, other in zip(self.listModules(), twin.listModules()):
-            kin = vars(module).setdefault("_kin", weakref.WeakSet((module,)))
-            kin.add(other)
-            other._kin = kin
-        return self._joinNeighbours(twin)
-
-    #: Set by fused.py, which knows the classes that can be joined: function(network) -> network.
-    _joinNeighbours = None
+    #: What does it: fused.py, which knows the classes that it joins, sets this.
+    _fuse = None
 
     # -- training and evaluation ------------------------------------------------
 

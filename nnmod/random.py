@@ -48,6 +48,12 @@ def take(count):
     return _key, first
 
 
+def fork():
+    """The key of a stream of its own, drawn from this one: a kernel starts it at block 0."""
+    words = philox_words(*take(2), 2)
+    return int(words[0]) << 32 | int(words[1])
+
+
 def uniform(target, low=0.0, high=1.0):
     """Fill tensor *target* from the uniform distribution on [low, high)."""
     unit = _unit(target.size).reshape(target.shape)

@@ -4,74 +4,14 @@ import numpy as np
 from . import check, kernels, nested, tensor
 from .arithmetic import CAddTable
 from .broadcast import Add, CAdd
-from .container import Container
 from .errors import ShapeError
 from .module import Module
 from .sigmoid import Sigmoid
-from .steps import AbstractRecurrent, Twin
+from .step_of_modules import StepOfModules
+from .steps import AbstractRecurrent
 
 
-class _Wrapped(AbstractRecurrent, Container):
-    """The base of steps that consist of modules: each step has twins of them."""
-
-    accumulatesInBackward = True
-
-    def __init__(self, rho, *modules):
-        super().__init__(rho)
-        self._count = len(modules)
-        self._setChildren(list(modules))
-
-    def _checkChildren(self, children):
-        if len(children) != self._count:
-            raise ValueError(f"{type(self).__name__} has {self._count} modules, each in its place, "
-                             f"got {len(children)}; put several into a Sequential")
-
-    def setLengths(self, lengths, padding="right"):
-        """setLengths of the modules inside; returns self."""
-        Container.setLengths(self, lengths, padding)
-        self._line = None
-        return self
-
-    def _twin(self, frame, index=0):
-        """The module at *index* as step *frame* has it; the first frame has the module itself."""
-        line, module = self._line, self.modules[index]
-        if line.original is None:
-            line.original = frame
-        if line.original is frame:
-            return module
-        if frame.twin is None:
-            frame.twin = {}
-        twin = frame.twin.get(index)
-        if twin is None or not twin.fits(module):
-            twin = frame.twin[index] = Twin(module)
-        return twin.follow()
-
-    def _run(self, frame, index, method, *args):
-        """Call *method* of the module that *frame* has at *index*; an error learns where it happened."""
-        if method != "forward":
-            for step in self._line.inner:
-                step.showOutput(method == "accGradParameters")
-            if frame.twin is not None and index in frame.twin:
-                frame.twin[index].followRate()
-        try:
-            return getattr(frame.used[index], method)(*args)
-        except Exception as error:
-            self.located(error, index, method, args[0])
-            raise
-
-    def _forward(self, frame, index, input):
-        if frame.used is None:
-            frame.used = {}
-        frame.used[index] = self._twin(frame, index)
-        return self._run(frame, index, "forward", input)
-
-    def _backward(self, frame, index, input, gradOutput, scale):
-        if scale is None:
-            return self._run(frame, index, "updateGradInput", input, gradOutput)
-        return self._run(frame, index, "backward", input, gradOutput, scale)
-
-
-class Recursor(_Wrapped):
+class Recursor(StepOfModules):
     """Makes a step of any module: each step runs it with buffers of its own.
 
     Step modules inside it, such as two LSTMs in a Sequential, keep their states by
@@ -117,7 +57,7 @@ class Recursor(_Wrapped):
         self._run(frame, 0, "accGradParameters", input, frame.gradOutput, scale)
 
 
-class Recurrence(_Wrapped):
+class Recurrence(StepOfModules):
     """A recurrence of any module: ``output(t) = module([input(t), output(t - 1)])``.
 
     Parameters
@@ -186,7 +126,7 @@ class Recurrence(_Wrapped):
         self._run(frame, 0, "accGradParameters", frame.pair, frame.gradOutput, scale)
 
 
-class Recurrent(_Wrapped):
+class Recurrent(StepOfModules):
     """A simple recurrent network: ``output(t) = transfer(input(x(t)) + feedback(output(t - 1)))``.
 
     The first step has no output before it: ``output(0) = transfer(start(input(x(0))))``.

@@ -88,6 +88,9 @@ class AbstractRecurrent(Module):
     def stepAccumulate(self, frame, input, states, scale):
         """Add *scale* times the parameters' gradients of a step whose stepBackward has run."""
 
+    def _startSequence(self):
+        """Called before the first step of a sequence."""
+
     #: How many steps a module around this one will go back in the coming sequence, at most.
     _limit = _UNLIMITED
 
@@ -183,6 +186,7 @@ class AbstractRecurrent(Module):
         if line.train != self.train:
             self.forget()
         if line.count == 0:
+            self._startSequence()
             line.inner = self._innerSteps()
             line.reach = min(self._reach(), self._limit)
             self._limit = _UNLIMITED

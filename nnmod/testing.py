@@ -8,6 +8,8 @@ the place.  Gradients are compared with central finite differences in float64.
 >>> check_module(lambda: nnmod.Linear(3, 2), np.random.default_rng(0).normal(size=(4, 3)))
 """
 import copy
+import dataclasses
+import math
 import pickle
 
 import numpy as np
@@ -20,8 +22,8 @@ from .module import gradient_name
 from .reshape import Identity
 from .testing_tools import (
     _allocates_nothing, _change, _compare, _copy, _declared_are, _double, _equal, _gradient_names,
-    _holds_no_buffers, _numeric, _passes_anything, _poison_buffers, _raises, _read_only, _runner, _same,
-    _snapshot, _StateKeeper, _strided, _tensors_of, _to,
+    _holds_no_buffers, _numeric, _passes_anything, _places, _poison_buffers, _raises, _read_only, _runner, _same,
+    _slope, _snapshot, _StateKeeper, _strided, _tensors_of, _to,
 )
 
 
@@ -55,9 +57,59 @@ def check_gradients(module, input, eps=1e-6, rtol=1e-6, atol=1e-8, scale=1.5):
     where adding is due shows, and *scale* is not 1.  Random modules are run from one
     state of the generator.
     """
+    for found in compare_gradients(module, input, None, (eps,), rtol, atol, scale):
+        assert found.good, f"{_double(module)!r}: {found}"
+
+
+@dataclasses.dataclass
+class GradientComparison:
+    """What :func:`compare_gradients` found of one tensor; ``str`` of it names the worst element.
+
+    ``name`` is that of the gradient; of its ``size`` elements ``checked`` were looked at.
+    ``error`` is the largest difference, in excess of the tolerance by the value itself;
+    it is at ``place``, where backward says ``actual`` and the differences ``expected``.
+    """
+
+    name: str
+    size: int
+    checked: int
+    good: bool
+    error: float = 0.0
+    place: tuple = ()
+    actual: float = 0.0
+    expected: float = 0.0
+
+    def __str__(self):
+        if self.good:
+            return f"{self.name} is right"
+        return (f"{self.name} is wrong, worst at {self.place}: backward {self.actual:.9g}, "
+                f"finite difference {self.expected:.9g}")
+
+
+def compare_gradients(module, input, samples=None, steps=(1e-6,), rtol=1e-6, atol=1e-8, scale=1.5):
+    """Compare backward with finite differences: a :class:`GradientComparison` for each tensor, one by one.
+
+    Parameters
+    ----------
+    module : Module
+        Works on a float64 clone, as check_gradients does.
+    input : tensor or table
+        Of float64, or integers.
+    samples : int or None
+        How many elements of each tensor are looked at, drawn at random; None for all.
+    steps : tuple of float
+        The differences are taken with the first step; where that disagrees, with the next.
+        A smaller step is less likely to cross a kink, such as the corner of a ReLU, of
+        which a large network has many near any input.
+    rtol, atol : float
+        How far apart they may be: ``atol + rtol * |difference|``.
+    scale : float
+        The scale of backward.
+    """
     module = _double(module)
     input = _copy(input)
     rng = np.random.default_rng(20240607)
+    draw = np.random.default_rng(1)
     state = random.get_state()
 
     def forward():
@@ -86,13 +138,31 @@ def check_gradients(module, input, eps=1e-6, rtol=1e-6, atol=1e-8, scale=1.5):
     accumulated = [grad.copy() for grad in grads]
     gradInput = _copy(module.gradInput)
 
+    def compare(name, variable, actual, base, factor):
+        assert actual.shape == variable.shape, (
+            f"{module!r}: {name} has shape {actual.shape}, not {variable.shape}")
+        places = _places(variable.shape, samples, draw)
+        result = GradientComparison(name, variable.size, len(places), True, -math.inf)
+        for place in places:
+            for step in steps:
+                expected = float(base[place] + factor * _slope(variable, place, loss, step, keeper))
+                error = abs(float(actual[place]) - expected) - rtol * abs(expected)
+                if error <= atol:
+                    break
+            if math.isnan(error):  # worse than any number
+                error = math.inf
+            if error > result.error:
+                result.error, result.good = error, error <= atol
+                result.place, result.actual, result.expected = place, float(actual[place]), expected
+        return result
+
     if gradInput is not None:
         for index, (x, dx) in enumerate(zip(nested.leaves(input), nested.leaves(gradInput))):
             if dx is not None and x.dtype.kind == "f":
                 name = "gradInput" if tensor.is_tensor(input) else f"gradInput, tensor {index},"
-                _compare(module, name, dx, _numeric(x, loss, eps, keeper), rtol, atol)
+                yield compare(name, x, dx, np.zeros(x.shape), 1.0)
     for name, param, start, actual in zip(_gradient_names(module), params, before, accumulated):
-        _compare(module, name, actual, start + scale * _numeric(param, loss, eps, keeper), rtol, atol)
+        yield compare(name, param, actual, start, scale)
 
 
 def check_criterion_gradients(make, input, target, eps=1e-6, rtol=1e-6, atol=1e-8):

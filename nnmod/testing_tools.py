@@ -1,4 +1,5 @@
 """What the checks of testing.py are made of: passes to repeat, arguments rearranged, comparisons in words."""
+import math
 import tracemalloc
 
 import numpy as np
@@ -11,17 +12,31 @@ from .reshape import Identity
 def _numeric(variable, loss, eps, keeper=None):
     """The gradient of loss() by *variable*, by central differences."""
     gradient = np.empty_like(variable)
-    for index in np.ndindex(variable.shape):
-        saved = variable[index]
-        values = []
-        for shifted in (saved + eps, saved - eps):
-            if keeper is not None:
-                keeper.restore()
-            variable[index] = shifted
-            values.append(loss())
-        variable[index] = saved
-        gradient[index] = (values[0] - values[1]) / (2 * eps)
+    for place in np.ndindex(variable.shape):
+        gradient[place] = _slope(variable, place, loss, eps, keeper)
     return gradient
+
+
+def _slope(variable, place, loss, eps, keeper=None):
+    """The derivative of loss() by one element of *variable*, by a central difference."""
+    saved = variable[place]
+    values = []
+    for shifted in (saved + eps, saved - eps):
+        if keeper is not None:
+            keeper.restore()
+        variable[place] = shifted
+        values.append(loss())
+    variable[place] = saved
+    return (values[0] - values[1]) / (2 * eps)
+
+
+def _places(shape, samples, draw):
+    """The indices of all elements, or of *samples* of them, drawn without repetition."""
+    count = math.prod(shape)
+    if samples is None or samples >= count:
+        return list(np.ndindex(shape))
+    chosen = np.sort(draw.choice(count, samples, replace=False))
+    return list(zip(*(axis.tolist() for axis in np.unravel_index(chosen, shape))))
 
 
 def _compare(module, name, actual, expected, rtol, atol):

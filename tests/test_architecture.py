@@ -22,21 +22,22 @@ ROOMS = {
     "full_convolution", "local_convolution", "plane_convolution", "row_convolution",
     "dynamic_pooling", "lp_pooling", "resampling",
     "classification_criterion", "composite_criterion", "embedding_criterion",
-    "bidirectional", "ctc", "mask", "recurrence", "recurrent", "sequence", "sequencer",
+    "bidirectional", "ctc", "gates", "mask", "recurrence", "recurrent", "sequence", "sequencer",
     "arithmetic", "indexing", "layout", "padding", "product", "reduction", "routing", "maxout",
 }
 LAYERS = [
     {"kernels"},
     {"errors", "nested", "node"},
     {"tensor"},
-    {"check", "geometry", "random", "torch_generator", "init", "rows", "drawing"},
+    {"check", "geometry", "random", "torch_generator", "init", "rows", "drawing", "notebook"},
     {"module"},
     {"elementwise"},
-    {"container", "windowed", "tables", "steps"},
+    {"container", "windowed", "tables", "steps", "step_of_modules"},
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
-     "fused", "graph", "graph_modules", "graphviz", "hessian", "jacobian"},
+     "fused", "graph", "graph_modules", "graphviz", "hessian", "jacobian", "summary", "timing", "warmup"},
+    {"commands", "cli", "__main__"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which
 #: the rooms with the losses derive from; cross entropy is made of a LogSoftMax.
@@ -49,6 +50,10 @@ ALLOWED_BETWEEN_ROOMS = {
     ("recurrence", "arithmetic"), ("recurrence", "broadcast"), ("recurrence", "sigmoid"),
     # A whole sequence becomes its step (toFastLSTM); any module becomes a step (Recursor).
     ("sequence", "recurrent"), ("sequencer", "recurrence"),
+    # A cell with noise or statistics is a step of modules; gates.py makes them.
+    ("recurrent", "gates"),
+    *(("gates", room) for room in ("arithmetic", "broadcast", "dropout", "linear", "normalization", "pointwise",
+                                   "reshape", "routing", "sigmoid", "table")),
     ("bidirectional", "arithmetic"), ("bidirectional", "sequence"), ("bidirectional", "sequencer"),
     ("bidirectional", "table"),
     ("sequencer", "criterion"), ("mask", "criterion"), ("ctc", "criterion"), ("mask", "lookup"),

@@ -276,8 +276,8 @@ def test_scratch_is_bounded():
 @needs_numba
 def test_float32_kernels_hold_no_float64(compiled, monkeypatch):
     """A literal of another type would double the width of the arithmetic."""
-    monkeypatch.setattr("nnmod.kernels.cpu.compile._KernelCache.load_overload", lambda *_: None)
-    monkeypatch.setattr("nnmod.kernels.cpu.compile._KernelCache.save_overload", lambda *_: None)
+    monkeypatch.setattr("nnmod.kernels.cpu.cache.KernelCache.load_overload", lambda *_: None)
+    monkeypatch.setattr("nnmod.kernels.cpu.cache.KernelCache.save_overload", lambda *_: None)
     # The gradients of the parameters, which take the scale: the other verbs have no number but 0.
     names = [(room, "_acc_grad_parameters") for room in (plane_convolution, local_convolution, row_convolution)]
     made = []

@@ -215,7 +215,7 @@ def test_a_second_process_compiles_nothing(tmp_path):
             "    x = np.ones((8, net.nInputPlane, 12, 12), np.float32)\n"
             "    net.backward(x, net.forward(x).copy())\n"
             "print(len(made))")
-    made = [int(run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout) for _ in range(2)]
+    made = [int(run_python(code, NNMOD_CACHE_DIR=str(tmp_path)).stdout) for _ in range(2)]
     assert made[0] > 0 and made[1] == 0
 
 

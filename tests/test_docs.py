@@ -44,7 +44,7 @@ def test_every_name_of_torch_stands_for_something(torchs):
 
 def test_every_class_is_in_the_catalogue_or_not_torchs():
     ours = {pages.CHANGES["renamed"].get(torchs, torchs) for torchs in TORCHS}
-    not_torchs = {"Branching", "Criterion", "Elementwise", "Module", "PointwiseCriterion", "AbstractRecurrent",
+    not_torchs = {"Branching", "Criterion", "Elementwise", "Fused", "Module", "PointwiseCriterion", "AbstractRecurrent",
                   "optim.bfgs", "optim.lbfgs_scipy"}
     assert set(CLASSES + METHODS) - ours == not_torchs
 
@@ -94,6 +94,14 @@ def test_the_table_refuses_an_empty_cell():
     assert pages.table(("a", "b"), [("1", "2")]).endswith("   * - 1\n     - 2\n")
     with pytest.raises(ValueError, match="a cell is empty"):
         pages.table(("a", "b"), [("1", " ")])
+
+
+def test_the_page_of_the_command_has_every_subcommand(tmp_path):
+    (tmp_path / "reference").mkdir()
+    pages.write(tmp_path)
+    text = (tmp_path / "command.rst").read_text()
+    for name in pages.cli.COMMANDS:
+        assert f"nnmod {name}\n------" in text and f"   usage: nnmod {name} " in text
 
 
 def test_pages_of_what_is_gone_are_removed(tmp_path):

@@ -90,7 +90,7 @@ def test_a_second_process_compiles_nothing(tmp_path):
             "        x, y = np.ones((M, 64), np.float32), np.ones((64, 64), np.float32)\n"
             "        gemm(x, y, np.empty((M, 64), np.float32), 1.0, 0.0, False, trans)\n"
             "print(len(made))")
-    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NNMOD_QUIET": "1", "NNMOD_KERNELS": "cpu"}
+    env = os.environ | {"NNMOD_CACHE_DIR": str(tmp_path), "NNMOD_QUIET": "1", "NNMOD_KERNELS": "cpu"}
     made = [int(subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True,
                                check=True).stdout) for _ in range(2)]
     assert made[0] > 0 and made[1] == 0

@@ -189,7 +189,8 @@ def test_what_may_mean_something_else_is_left_alone():
     for net in (nn.Sequential(nn.Linear(3, 3), MyReLU()), nn.Sequential(MyLinear(3, 3), nn.ReLU()),
                 nn.Sequential(nn.Linear(3, 3), hooked), nn.Sequential(nn.Linear(3, 3), nn.BatchNormalization(4)),
                 nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(-1)), nn.Sequential(nn.ReLU(), nn.Linear(3, 3)),
-                nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(0.1), nn.Sequential(nn.Identity(), nn.MulConstant(2, True)))):
+                nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(0.1),
+                              nn.Sequential(nn.Identity(), nn.MulConstant(2, True)))):
         assert not net.fused().findModules(nn.Fused)[0], net
 
 

@@ -440,3 +440,152 @@ def test_copy_grad_gives_a_gradient_of_its_own():
     assert m.forward(x) is x
     m.backward(x, dy)[...] = 5
     assert (dy == 1).all()
+
+
+# -- cells made of modules -----------------------------------------------------------------
+
+class LSTMOfGates(nnmod.LSTM):
+    def buildGate(self):
+        return super().buildGate()
+
+
+class FastLSTMOfModules(nnmod.FastLSTM):
+    def buildModel(self):
+        return super().buildModel()
+
+
+class GRUOfModules(nnmod.GRU):
+    def buildModel(self):
+        return super().buildModel()
+
+
+def blocks(weight, order):
+    """The columns of *weight* cut into as many blocks as *order* names, transposed as a Linear has them."""
+    parts = np.split(weight, len(order), axis=-1)
+    return [parts[k] for k in order]
+
+
+def fill(cell, tensors):
+    for p, value in zip(cell.parameters()[0], tensors, strict=True):
+        p[...] = np.reshape(value, p.shape)
+
+
+@pytest.mark.parametrize("cell2gate", [True, False])
+def test_an_lstm_of_modules_is_the_lstm(cell2gate):
+    fast = randomised(nnmod.LSTM(D, H, cell2gate=cell2gate))
+    slow = LSTMOfGates(D, H, cell2gate=cell2gate).double()
+    W, b = fast.weight, fast.bias
+    peep = fast.peephole if cell2gate else [None] * 3
+
+    def gate(k):  # of i, f, o, g
+        columns = slice(k * H, (k + 1) * H)
+        own = [peep[k]] if k < 3 and cell2gate else []
+        return [W[:D, columns].T, b[columns], W[D:, columns].T, *own]
+
+    fill(slow, [*gate(1), *gate(0), *gate(3), *gate(2)])
+    xs, dys = data()
+    a, b = run(fast, xs, dys), run(slow, xs, dys)
+    close(a[:2], b[:2], 1e-10)
+    assert slow.recurrentModule is not None and fast.recurrentModule is None
+
+
+def test_a_fast_lstm_of_modules_is_the_fast_lstm():
+    fast, slow = randomised(nnmod.FastLSTM(D, H)), FastLSTMOfModules(D, H).double()
+    i, f, o, g = (slice(k * H, (k + 1) * H) for k in range(4))
+    columns = np.r_[i, g, f, o]
+    fill(slow, [fast.weight[:D, columns].T, fast.bias[columns], fast.weight[D:, columns].T])
+    xs, dys = data()
+    close(run(fast, xs, dys)[:2], run(slow, xs, dys)[:2], 1e-10)
+
+
+def test_a_gru_of_modules_is_the_gru():
+    fast, slow = randomised(nnmod.GRU(D, H)), GRUOfModules(D, H).double()
+    W, V = fast.weightGates, fast.weight
+    tensors = {"gates": [W[:D].T, fast.biasGates, W[D:].T], "candidate": [V[:D].T, fast.bias, V[D:].T]}
+    # The gates come second in the table that listModules walks, the candidate after them.
+    fill(slow, [*tensors["gates"], *tensors["candidate"]])
+    xs, dys = data()
+    close(run(fast, xs, dys)[:2], run(slow, xs, dys)[:2], 1e-10)
+
+
+NOISY = {"LSTM": nnmod.LSTM, "FastLSTM": nnmod.FastLSTM, "GRU": nnmod.GRU}
+every_noisy = pytest.mark.parametrize("cls", NOISY.values(), ids=NOISY)
+
+
+@every_noisy
+@pytest.mark.parametrize("mono", [False, True])
+def test_noise_lasts_a_sequence(cls, mono):
+    nnmod.manualSeed(7)
+    cell = cls(D, H, p=0.5, mono=mono).double()
+    x = np.random.default_rng(0).standard_normal((6, D))
+
+    def first_step():
+        cell.forget()
+        return cell.forward(x).copy()
+
+    assert not np.array_equal(first_step(), first_step())  # forget() draws anew
+    cell.forget()
+    noises = []
+    for t in range(4):
+        cell.forward(x)
+        used = cell._line.frame(t).used[0]
+        noises.append([m.noise.copy() for m in used.listModules() if isinstance(m, nnmod.Dropout)])
+    for later in noises[1:]:
+        for one, other in zip(noises[0], later, strict=True):
+            np.testing.assert_array_equal(one, other)
+    kept = np.concatenate(noises[0], axis=1)
+    assert 0 < np.count_nonzero(kept) < kept.size
+    assert np.array_equal(kept, np.broadcast_to(kept[:1], kept.shape)) == mono
+
+
+@every_noisy
+def test_without_training_there_is_no_noise(cls):
+    cell = cls(D, H, p=0.5).double().evaluate()
+    x = np.random.default_rng(0).standard_normal((6, D))
+    first = cell.forward(x).copy()
+    cell.forget()
+    np.testing.assert_array_equal(first, cell.forward(x))
+
+
+@every_noisy
+def test_options_that_contradict_each_other(cls):
+    with pytest.raises(ValueError, match="mono says that all rows get the same noise, and p=0"):
+        cls(D, H, mono=True)
+    with pytest.raises(ValueError, match="p must be within 0 <= p < 1, got 1.5"):
+        cls(D, H, p=1.5)
+
+
+def test_statistics_of_a_fast_lstm():
+    with pytest.raises(ValueError, match="bn or p, not both"):
+        nnmod.FastLSTM(D, H, bn=True, p=0.2)
+    with pytest.raises(ValueError, match="eps, momentum and affine are of the normalisation"):
+        nnmod.FastLSTM(D, H, eps=0.1)
+    cell = nnmod.FastLSTM(D, H, bn=True, momentum=0.5)
+    norms = [m for m in cell.listModules() if isinstance(m, nnmod.BatchNormalization)]
+    assert sorted(m.running_mean.size for m in norms) == [H, 4 * H, 4 * H]
+    assert {m.momentum for m in norms} == {0.5}
+    x = np.random.default_rng(0).standard_normal((8, D)).astype(np.float32)
+    first = cell.forward(x).copy()
+    # What is added to every row of a batch is normalised away.
+    np.testing.assert_allclose(cell.forget().forward(x + 3), first, rtol=1e-4, atol=1e-5)
+
+
+def test_the_class_says_whether_instances_have_statistics(monkeypatch):
+    monkeypatch.setattr(nnmod.FastLSTM, "bn", True)
+    assert nnmod.FastLSTM(D, H).recurrentModule is not None
+    assert nnmod.FastLSTM(D, H, bn=False).recurrentModule is None
+
+
+def test_a_gate_of_ones_own():
+    class Open(nnmod.LSTM):
+        """Never forgets: the gate f is 1."""
+
+        def buildForgetGate(self):
+            return nnmod.Sequential(nnmod.SelectTable(0), nnmod.Linear(self.inputSize, self.outputSize),
+                                    nnmod.MulConstant(0), nnmod.AddConstant(1))
+
+    step = nnmod.Sequencer(Open(D, H)).double()
+    x = np.random.default_rng(0).standard_normal((4, 2, D))
+    nnmod.testing.check_gradients(step, x)
+    cell = step.modules[0]
+    assert "Open" in repr(cell) and cell.parameters()[0]

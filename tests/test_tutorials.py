@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -80,6 +81,20 @@ TUTORIALS = [
         r"bias -5: +\d\d of 100 units are dead",
         r"bias  0:   0 of 100 units are dead; after 5 epochs 100 units have moved",
     )),
+    Tutorial("06_torch7_models", ("matplotlib", "mlxtend", "safetensors"), ("filters.png", "reading.png"), (
+        r"epoch +12\n",
+        r"9   Linear\(60 -> 10\) +10 +610 +600",
+        r"lenet5.t7 +float32 +\(3, 1, 28, 28\) +-> \(3, 10\) +largest difference \de-0[6-9]",
+        r"gmodule.t7 +float64 .* largest difference \S+\n",
+        r"19978 numbers to learn",
+        r"epoch 2: [789]\d\.\d % of the held-out digits are right",
+        r"lenet5.t7 +\d+ kB, read again: the same 2000 outputs, equal to the bit",
+        r"lenet5.safetensors +\d+ kB, read again: the same 2000 outputs, equal to the bit",
+        r"Opaque\(nn.Gain, gain=2.5\)",
+        r"nn.Gain: nnmod does not know this class",
+        r"after t7.register: MulConstant\(2.5\)",
+    ), ("lenet5.t7", "lenet5.safetensors", "resnet.dot", "resnet.html",
+        *(["resnet.svg"] if shutil.which("dot") else []))),
 ]
 
 

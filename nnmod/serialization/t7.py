@@ -1,13 +1,16 @@
 """Torch7's files: load any .t7, and save modules and data as one.
 
 The pieces: t7_format.py knows the bytes; t7_reader.py makes Python values of raw objects,
-t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py and t7_graph.py
+t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_criterion.py and t7_graph.py
 say which class of Torch is which here; t7_upgrades.py brings old files up to date.
 """
+import contextlib
+import gc
+import io
 import os
 
 from .. import check
-from . import atomic, t7_format, t7_graph, t7_modules, t7_special
+from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python
@@ -24,10 +27,15 @@ def load(path, mmap=False):
     ----------
     path : path or binary file object
         Binary and ASCII files, with longs of 8 or 4 bytes and of either byte order, are
-        told apart by themselves.
+        told apart by themselves.  Of a file object, what follows the place where it stands
+        is read.  A pipe is read to its end first; of anything else on a disk, large tensors
+        are read straight into their arrays.
     mmap : bool
-        Leave tensors in the file until they are used, where the file's byte order and
-        alignment allow; writing to them does not change the file.
+        Leave tensors in a binary file until they are used: it opens at once, however large
+        it is.  Writing to a tensor changes a copy of its pages, never the file; while the
+        tensors live, nobody may shorten the file.  What lies in another byte order, and
+        parameters of modules at places that the processor does not like (not at a multiple
+        of their size), are read when the file is opened.
 
     Returns
     -------
@@ -49,10 +57,17 @@ def load(path, mmap=False):
 
     Source: torch.load (Torch7).
     """
-    if hasattr(path, "read"):
-        return to_python(t7_format.read(path.read()))
-    with open(os.fspath(path), "rb") as file:
-        return to_python(t7_format.read_file(file, mmap))
+    check.boolean(mmap=mmap)
+    read = t7_format.read_map if mmap else t7_format.read
+    with contextlib.nullcontext(path) if hasattr(path, "read") else io.FileIO(os.fspath(path)) as file:
+        # Python looks for garbage whenever many objects were made; here there is none.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return to_python(read(file))
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def save(path, obj, ascii=False, buffers=False):
@@ -128,5 +143,5 @@ def register(name, function):
 GRAPH = t7_graph.Graph()
 _USUAL = {name: layout.build for name, layout in t7_modules.LAYOUTS.items()}
 _USUAL |= {name: _USUAL[twin] for name, twin in t7_modules.TWINS.items()}
-_USUAL |= {GRAPH.name: GRAPH.build, t7_special.CONFUSION.name: t7_special.CONFUSION.build}
+_USUAL |= {GRAPH.name: GRAPH.build, t7_criterion.CONFUSION.name: t7_criterion.CONFUSION.build}
 BUILDERS.update(_USUAL)

@@ -17,6 +17,7 @@ unless said otherwise.  The kind says how the value changes on the way:
     weight.1  the size 1 of tensor ``weight``, whatever fields say: nothing is allocated
               that the file's own tensors do not account for
     text      a string
+    key       the name of a table's entry, a string, or a position like dim
 
 A ``?`` after the kind gives the constructor None, so that it allocates nothing, and sets the
 attribute afterwards.  Where default is left out the field must be there.
@@ -31,7 +32,7 @@ from ..module import gradient_name
 from .t7_reader import Unbuildable, position
 
 _WORD = re.compile(r"(\w+)(?:\.(\w+))?(?::(\w+))?(?:@(\w+)(?:\.(\d))?)?(\?)?(?:=(\S+))?\Z")
-_KINDS = {"dim", "count", "has", "child", "only", "link", "array", "text"}
+_KINDS = {"dim", "count", "has", "child", "only", "link", "array", "text", "key"}
 _REQUIRED = object()
 
 
@@ -66,7 +67,9 @@ class _Argument:
             return fields.child(self.field)
         if kind == "array":
             return fields.tensor(self.field)
-        value = fields.get(self.field) if kind in ("link", "text") else fields.number(self.field)
+        value = fields.get(self.field) if kind in ("link", "text", "key") else fields.number(self.field)
+        if kind == "key":
+            return value if isinstance(value, str) else position(fields.number(self.field))
         if kind == "dim":
             return position(value)
         if kind == "count":
@@ -82,7 +85,7 @@ class _Argument:
         value = getattr(module, self.attribute, None)
         if value is None:
             return
-        if self.kind == "dim":
+        if self.kind in ("dim", "key") and not isinstance(value, str):
             value = one_based(value)
         out[self.field] = value
 

@@ -23,119 +23,49 @@ and elements; every other class a table.  A long has 8 bytes, or 4 in files writ
 Windows and on 32-bit machines; the byte order is the writer's.  The ASCII form has the
 same numbers as text.
 """
+import io
 import mmap
-import os
 import re
 
 import numpy as np
 
+from .t7_raw import DTYPES as DTYPES
+from .t7_raw import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_sources import Ascii, Binary, File, byte_order, is_ascii
+
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION_6, FUNCTION_7, FUNCTION_8 = range(9)
 
-#: The element types by the first part of a class name; Cuda types are read as CPU types.
-DTYPES = {"Double": np.dtype("f8"), "Float": np.dtype("f4"), "Half": np.dtype("f2"), "Long": np.dtype("i8"),
-          "Int": np.dtype("i4"), "Short": np.dtype("i2"), "Char": np.dtype("i1"), "Byte": np.dtype("u1"),
-          "Cuda": np.dtype("f4"), "CudaDouble": np.dtype("f8"), "CudaHalf": np.dtype("f2"),
-          "CudaLong": np.dtype("i8"), "CudaInt": np.dtype("i4"), "CudaShort": np.dtype("i2"),
-          "CudaChar": np.dtype("i1"), "CudaByte": np.dtype("u1")}
 #: Classes that write another number of objects than one: the devices come before a GPU.
 _WRITES = {"torch.Timer": 0, "nn.GPU": 2}
-_TYPED = re.compile(r"torch\.(\w*?)(Tensor|Storage)\Z")
-
-
-class T7Error(ValueError):
-    """A .t7 file that is damaged, cut off or something else; ``position`` is in bytes."""
-
-    def __init__(self, text, position=None):
-        super().__init__(text if position is None else f"{text} (at byte {position})")
-        self.position = position
-
-
-class Table:
-    """A Lua table as the file has it: ``items``, a list of (key, value) pairs in file order."""
-
-    __slots__ = ("items",)
-
-    def __init__(self):
-        self.items = []
-
-
-class Torch:
-    """An object of a class that is no tensor: its name, its version and what the class wrote.
-
-    ``content`` is the last object that it wrote, a Table for nearly every class, and
-    ``before`` those that came first.
-    """
-
-    __slots__ = ("name", "version", "before", "content", "position")
-
-    def __init__(self, name, version, position=None):
-        self.name, self.version, self.position = name, version, position
-        self.before, self.content = [], None
-
-
-class Function:
-    """A Lua function: bytecode, never executed, and its upvalues."""
-
-    __slots__ = ("kind", "code", "upvalues")
-
-    def __init__(self, kind, code):
-        self.kind, self.code, self.upvalues = kind, code, None
-
-    def __repr__(self):
-        return f"Function({len(self.code)} bytes of Lua's, never run)"
-
-
-class Storage:
-    """A storage: ``data``, a 1-D array; ``name`` is the class that the file names."""
-
-    __slots__ = ("name", "version", "data")
-
-    def __init__(self, name, data=None, version=1):
-        self.name, self.data, self.version = name, data, version
-
-
-class Tensor:
-    """A view of a storage: shape and strides in elements, offset from 0."""
-
-    __slots__ = ("name", "version", "shape", "strides", "offset", "storage", "array")
-
-    def __init__(self, name, version=1):
-        self.name, self.version = name, version
-        self.shape = self.strides = ()
-        self.offset, self.storage, self.array = 0, None, None
-
-
-def element_type(name):
-    """(dtype, "Tensor" or "Storage") of a class name, or None for other classes.
-
-    >>> element_type("torch.CudaTensor")
-    (dtype('float32'), 'Tensor')
-    """
-    match = _TYPED.match(name)
-    if match and match[1] in DTYPES:
-        return DTYPES[match[1]], match[2]
-    return None
+_VERSION = re.compile(rb"V (\d{1,9})")
 
 
 # -- reading ------------------------------------------------------------------------
 
-def read(buffer, copy=True):
-    """The first object in *buffer*, as the classes above.
+def read(data, copy=True):
+    """The first object in *data*, as the classes of t7_raw.py.
 
-    buffer  bytes, or a memory map
-    copy    False makes arrays views of the buffer where its byte order allows
+    data  bytes, a memory map, or a binary file object
+    copy  False makes arrays views of a memory map where its byte order allows
 
     Raises T7Error with the position of what is wrong.
     """
-    if len(buffer) == 0:
+    if hasattr(data, "read") and not isinstance(data, mmap.mmap):
+        data = File.of(data)
+    file = isinstance(data, File)
+    size = data.size if file else len(data)
+    if size == 0:
         raise T7Error("the file is empty", 0)
-    text = _is_ascii(buffer)
-    if text:
-        return _Parser(_Ascii(buffer)).object()
-    order = _byte_order(buffer)
+    head = data.read(512) if file else bytes(data[:512])
+    if is_ascii(head):
+        if file:
+            data.seek(0)
+            data = data.read(size)
+        return _Parser(Ascii(data)).object()
+    order = byte_order(head, size)
     errors = []
     for long_size in (8, 4):
-        source = _Binary(buffer, order, long_size, copy)
+        source = Binary(data, order, long_size, copy)
         parser = _Parser(source)
         try:
             value = parser.object()
@@ -152,187 +82,29 @@ def read(buffer, copy=True):
     raise max(errors, key=lambda pair: pair[0])[1] from None
 
 
-def read_file(file, map=False):
-    """The first object in *file*, open for reading in binary; *map* leaves arrays in it."""
-    if not map:
-        return read(file.read())
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
+def read_map(file):
+    """The first object in *file*, whose arrays stay in it and are read as they are used.
+
+    Writing to them changes copies of the pages, never the file.  OSError for what has no
+    place on a disk, such as a pipe.
+    """
+    try:
+        start, size = file.tell(), file.seek(0, io.SEEK_END)
+        number = file.fileno()
+    except AttributeError:
+        raise TypeError(f"mmap needs a file on a disk, got {type(file).__name__}") from None
+    if size <= start:
         raise T7Error("the file is empty", 0)
-    return read(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY), copy=False)
-
-
-def _is_ascii(buffer):
-    """Whether the file starts with a kind as text: a digit and the end of the line."""
-    head = bytes(buffer[:3])
-    return re.match(rb"[0-8](\r?\n|\Z)", head) is not None
-
-
-def _byte_order(buffer):
-    """< or >: the kind of the first object is a small number in one of them."""
-    head = bytes(buffer[:4])
-    for order, name in (("<", "little"), (">", "big")):
-        if len(head) == 4 and int.from_bytes(head, name) <= FUNCTION_8:
-            return order
-    raise T7Error(_what_it_is(bytes(buffer[:512])), 0)
-
-
-#: How other files begin, and what to say of them.
-_OTHERS = (
-    (rb"version https://git-lfs", "this is a Git LFS pointer, not the file itself: fetch it with git lfs pull"),
-    (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), or a .npz"),
-    (rb"\x80[\x02-\x05]", "this is a Python pickle, perhaps an old PyTorch file: PyTorch's torch.load reads it"),
-    (rb"\x89HDF", "this is an HDF5 file: h5py reads it"),
-    (rb"\x93NUMPY", "this is a .npy file: numpy.load reads it"),
-    (rb"\x1f\x8b", "this is a gzip archive: unpack it first with gunzip"),
-    (rb"BZh|\xfd7zXZ|7z\xbc|Rar!", "this is an archive: unpack it first"),
-    (rb"\s*<(!DOCTYPE|html|\?xml)", "this is a web page, not a .t7 file: the download brought an answer in words"),
-    (rb".{4}ustar|.{257}ustar", "this is a tar archive: unpack it first"),
-    (rb"MATLAB", "this is a MATLAB file"),
-)
-
-
-def _what_it_is(head):
-    for pattern, words in _OTHERS:
-        if re.match(pattern, head, re.DOTALL | re.IGNORECASE):
-            return words
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
-        return "this is a safetensors file: nnmod.load_checkpoint reads those that nnmod wrote"
-    if not re.search(rb"[^\t\r\n -~]", head):
-        return f"this is a text file, not a .t7 file; it begins {head[:40].decode()!r}"
-    return ("this is not a .t7 file: it must begin with the kind of an object, a number from 0 to 8, "
-            f"but begins with the bytes {head[:8].hex(' ')}")
-
-
-class _Binary:
-    """Numbers and strings from the binary form."""
-
-    def __init__(self, buffer, order, long_size, copy):
-        self.buffer, self.size, self.at = memoryview(buffer), len(buffer), 0
-        self._name = "little" if order == "<" else "big"
-        self._order, self._copy = order, copy
-        self._long = long_size
-        self._double = np.dtype(order + "f8")
-
-    def _take(self, count, what):
-        start = self.at
-        if count > self.size - start:
-            raise T7Error(f"the file ends where {what} of {count} bytes must stand, "
-                          f"{self.size - start} are left: it is cut off or damaged", start)
-        self.at = start + count
-        return self.buffer[start:self.at]
-
-    def integer(self, what):
-        return int.from_bytes(self._take(4, what), self._name, signed=True)
-
-    def number(self):
-        return float(np.frombuffer(self._take(8, "a number"), self._double)[0])
-
-    def longs(self, count, what):
-        data = self._take(self._long * count, what)
-        return [int.from_bytes(data[i:i + self._long], self._name, signed=True)
-                for i in range(0, len(data), self._long)]
-
-    def text(self, what):
-        start, size = self.at, self.integer(f"the length of {what}")
-        if size < 0:
-            raise T7Error(f"the length of {what} is {size}", start)
-        return bytes(self._take(size, what))
-
-    def elements(self, dtype, count, what):
-        size = dtype.itemsize
-        if dtype.kind == "i" and dtype.itemsize == 8:
-            size = self._long
-        start = self.at
-        if count > (self.size - start) // size:
-            raise T7Error(f"{what} says that it has {count} elements of {size} bytes, "
-                          f"but {self.size - start} bytes are left", start)
-        data = np.frombuffer(self._take(size * count, what), np.dtype(f"{self._order}{dtype.kind}{size}"))
-        native = data.dtype.isnative and data.dtype == dtype
-        return data if native and not self._copy else data.astype(dtype)
-
-    def left(self):
-        return self.size - self.at
-
-
-class _Ascii:
-    """The same from text: numbers apart by white space, strings by their length."""
-
-    def __init__(self, buffer):
-        self.buffer, self.size, self.at = bytes(buffer), len(buffer), 0
-
-    def _line(self, what):
-        end = self.buffer.find(b"\n", self.at)
-        if end < 0:
-            raise T7Error(f"the file ends where {what} must stand: it is cut off or damaged", self.at)
-        start, self.at = self.at, end + 1
-        return start, self.buffer[start:end]
-
-    def _numbers(self, convert, count, what):
-        start, line = self._line(what)
-        words = line.split()
-        if len(words) != count:
-            raise T7Error(f"{what}: {count} numbers must stand in the line, found {len(words)}", start)
-        try:
-            return [convert(word) for word in words]
-        except ValueError:
-            raise T7Error(f"{what} must be a number, found {line[:40]!r}", start) from None
-
-    def integer(self, what):
-        return self._numbers(int, 1, what)[0]
-
-    def number(self):
-        return self._numbers(float, 1, "a number")[0]
-
-    def longs(self, count, what):
-        return self._numbers(int, count, what) if count else self._empty()
-
-    def _empty(self):
-        # What has no numbers has a line of its own all the same, in some files.
-        if self.buffer[self.at:self.at + 1] == b"\n":
-            self.at += 1
-        return []
-
-    def text(self, what):
-        start, size = self.at, self.integer(f"the length of {what}")
-        if not 0 <= size <= self.size - self.at:
-            raise T7Error(f"the length of {what} is {size}, but {max(0, self.size - self.at)} bytes are left", start)
-        value = self.buffer[self.at:self.at + size]
-        self.at += size
-        if self.buffer[self.at:self.at + 1] == b"\n":
-            self.at += 1
-        return value
-
-    def elements(self, dtype, count, what):
-        if count == 0:
-            self._empty()
-            return np.empty(0, dtype)
-        start = self.at
-        if dtype.itemsize == 1:  # bytes stand as they are
-            if count > self.size - start:
-                raise T7Error(f"{what} says that it has {count} elements, but {self.size - start} bytes are left",
-                              start)
-            self.at += count + 1
-            return np.frombuffer(self.buffer, dtype, count, start).copy()
-        if 2 * count - 1 > self.size - start:
-            raise T7Error(f"{what} says that it has {count} elements, but {self.size - start} bytes are left", start)
-        start, line = self._line(what)
-        kind = np.int64 if dtype.kind == "i" else np.float64
-        words = line.split()
-        if len(words) != count:
-            raise T7Error(f"{what}: {count} numbers must stand in the line, found {len(words)}", start)
-        try:
-            with np.errstate(all="ignore"):  # what is too large becomes infinite, as in Torch
-                return np.array(words).astype(kind).astype(dtype)
-        except (ValueError, OverflowError):
-            raise T7Error(f"{what}: the line holds something else than numbers", start) from None
-
-    def left(self):
-        return max(0, self.size - self.at)
+    whole = memoryview(mmap.mmap(number, size, access=mmap.ACCESS_COPY))
+    return read(whole[start:], copy=False)
 
 
 class _Parser:
-    """Objects from a source of numbers, without recursion: files nest as deep as they like."""
+    """Objects from a source of numbers, without recursion: files nest as deep as they like.
+
+    ``_head`` reads the head of an object.  What is not complete with it is a generator, which
+    yields other such generators and is given what they return; a stack holds those in progress.
+    """
 
     def __init__(self, source):
         self.source = source
@@ -340,32 +112,25 @@ class _Parser:
 
     def object(self):
         """The next object, whole."""
-        waiting = []  # objects that are not complete, the innermost last: generators that take children
-        value, pending = self._start()
-        while True:
-            if pending is not None:
-                waiting.append(pending)
-                step = None
+        value, rest = self._head()
+        if rest is None:
+            return value
+        waiting, value = [rest], None
+        while waiting:
+            try:
+                rest = waiting[-1].send(value)
+            except StopIteration as end:
+                waiting.pop()
+                value = end.value
             else:
-                step = (value,)
-            # Hand a finished value to whoever waits for it, as long as that finishes another one.
-            while True:
-                if not waiting:
-                    return step[0]
-                try:
-                    if step is None:
-                        next(waiting[-1])
-                    else:
-                        waiting[-1].send(step[0])
-                    break
-                except StopIteration as end:
-                    waiting.pop()
-                    step = (end.value,)
-            value, pending = self._start()
+                waiting.append(rest)
+                value = None
+        return value
 
-    def _start(self):
-        """Read the head of an object: (value, None) if that is all, else (None, a generator)."""
-        source, position = self.source, self.source.at
+    def _head(self):
+        """(value, None) for an object that is complete, else (None, a generator)."""
+        source = self.source
+        position = source.at
         kind = source.integer("the kind of an object")
         if kind == NUMBER:
             return source.number(), None
@@ -376,49 +141,49 @@ class _Parser:
         if kind == BOOLEAN:
             return source.integer("a boolean") != 0, None
         if kind == FUNCTION_6:
-            function = Function(kind, source.text("the code of a function"))
-            return None, self._function(function)
+            return None, self._function(Function(kind, source.text("the code of a function")))
         if kind not in (TABLE, TORCH, FUNCTION_7, FUNCTION_8):
-            raise T7Error(f"the kind of an object must be a number from 0 to 8, found {kind}: "
-                          "the file is damaged, or was written by something else than Torch7", position)
+            raise T7Error(f"the kind of an object must be a number from 0 to 8, found {kind}: the file is damaged, "
+                          "or was written by something else than Torch7", position)
         index = source.integer("the index of an object")
         if index in self._known:
             return self._known[index], None
-        if kind == TABLE:
-            table = self._known[index] = Table()
-            position = source.at
-            count = source.integer("the number of pairs of a table")
-            # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
-            if not 0 <= count <= source.left() // 4 + 1:
-                raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left",
-                              position)
-            return (None, self._table(table, count, source)) if count else (table, None)
-        if kind != TORCH:
+        if kind == TORCH:
+            return self._torch(index)
+        if kind != TABLE:
             function = self._known[index] = Function(kind, source.text("the code of a function"))
             return None, self._function(function)
-        return self._torch(index)
+        table = self._known[index] = Table()
+        position = source.at
+        count = source.integer("the number of pairs of a table")
+        # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
+        if not 0 <= count <= source.left() // 4 + 1:
+            raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left", position)
+        return (None, self._table(table, count)) if count else (table, None)
 
-    @staticmethod
-    def _table(table, count, source):
+    def _table(self, table, count):
+        head, items = self._head, table.items
         for _ in range(count):
-            at = source.at
-            key = yield
-            value = yield
+            key, rest = head()
+            if rest is not None:
+                key = yield rest
+            value, rest = head()
+            if rest is not None:
+                value = yield rest
             if key is None or value is None:  # Lua's tables hold no nil, and Torch writes none
-                raise T7Error("a table holds nil, which no table can: the file is damaged", at)
-            table.items.append((key, value))
+                raise T7Error("a table holds nil, which no table can: the file is damaged", self.source.at)
+            items.append((key, value))
         return table
 
-    @staticmethod
-    def _function(function):
-        function.upvalues = yield
+    def _function(self, function):
+        value, rest = self._head()
+        function.upvalues = value if rest is None else (yield rest)
         return function
 
     def _torch(self, index):
         source, position = self.source, self.source.at
-        name = source.text("a version or the name of a class")
-        version = 0
-        match = re.fullmatch(rb"V (\d{1,9})", name)
+        name, version = source.text("a version or the name of a class"), 0
+        match = _VERSION.fullmatch(name)
         if match:
             version, name = int(match[1]), source.text("the name of a class")
         try:
@@ -433,76 +198,41 @@ class _Parser:
         dtype, form = typed
         if form == "Storage":
             storage = self._known[index] = Storage(name, version=version)
-            at = source.at
-            count, = source.longs(1, f"the size of a {name}")
+            position = source.at
+            count, = source.longs(1, "the size of a storage")
             if count < 0:
-                raise T7Error(f"the size of a {name} is {count}", at)
+                raise T7Error(f"the size of a {name} is {count}", position)
             storage.data = source.elements(dtype, count, f"a {name}")
             return storage, None
         tensor = self._known[index] = Tensor(name, version)
-        at = source.at
-        ndim = source.integer(f"the number of dimensions of a {name}")
+        position = source.at
+        ndim = source.integer("the number of dimensions of a tensor")
         if not 0 <= ndim <= 32:
-            raise T7Error(f"a {name} says that it has {ndim} dimensions", at)
-        sizes = source.longs(ndim, f"the sizes of a {name}")
-        strides = source.longs(ndim, f"the strides of a {name}")
-        offset, = source.longs(1, f"the offset of a {name}")
-        tensor.shape, tensor.strides, tensor.offset = tuple(sizes), tuple(strides), offset - 1
-        return None, self._tensor(tensor, dtype, at)
+            raise T7Error(f"a {name} says that it has {ndim} dimensions", position)
+        tensor.shape = source.longs(ndim, "the sizes of a tensor")
+        tensor.strides = source.longs(ndim, "the strides of a tensor")
+        tensor.offset = source.longs(1, "the offset of a tensor")[0] - 1
+        return None, self._tensor(tensor, dtype, position)
 
-    @staticmethod
-    def _content(thing, count):
-        for _ in range(count - 1):
-            thing.before.append((yield))
-        thing.content = yield
+    def _content(self, thing, count):
+        values = []
+        for _ in range(count):
+            value, rest = self._head()
+            values.append(value if rest is None else (yield rest))
+        *thing.before, thing.content = values
         return thing
 
-    @staticmethod
-    def _tensor(tensor, dtype, position):
-        storage = yield
+    def _tensor(self, tensor, dtype, position):
+        storage, rest = self._head()
+        if rest is not None:
+            storage = yield rest
         tensor.storage = storage
         if storage is not None and not isinstance(storage, Storage):
             raise T7Error(f"a {tensor.name} must hold a storage, found {type(storage).__name__}", position)
+        if storage is not None and storage.data is None:
+            raise T7Error(f"a {tensor.name} holds a storage that is not complete", position)
         tensor.array = view(tensor, dtype, position)
         return tensor
-
-
-def view(tensor, dtype, position=None, data=None):
-    """The elements of *tensor* as an array, a view of its storage; checked against its bounds.
-
-    *data* stands for the elements of the storage, if given.
-    """
-    shape, strides = tensor.shape, tensor.strides
-    if not shape or 0 in shape:
-        if any(n < 0 for n in shape):
-            raise T7Error(f"a {tensor.name} has sizes {shape}", position)
-        # Torch's tensor of no dimensions has no elements.
-        return _array(tensor, shape or (0,), dtype, None, 0, None, position)
-    if data is None and tensor.storage is not None:
-        data = tensor.storage.data
-    count = 0 if data is None else data.size
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(shape, strides))
-    lowest = tensor.offset + sum(min(0, (n - 1) * s) for n, s in zip(shape, strides))
-    if min(shape) < 0 or min(strides) < 0 or lowest < 0 or last >= count:
-        raise T7Error(f"a {tensor.name} of sizes {shape}, strides {strides} and offset {tensor.offset + 1} "
-                      f"does not fit into its storage of {count} elements", position)
-    total = 1
-    for n in shape:
-        total *= n
-    if total > max(count, 1) * 1_000_000:
-        raise T7Error(f"a {tensor.name} of sizes {shape} repeats a storage of {count} elements too often", position)
-    if data.dtype != dtype:
-        raise T7Error(f"a {tensor.name} lies in a {tensor.storage.name}", position)
-    steps = [s * dtype.itemsize for s in strides]
-    return _array(tensor, shape, dtype, data, tensor.offset * dtype.itemsize, steps, position)
-
-
-def _array(tensor, shape, dtype, data, offset, steps, position):
-    try:
-        return np.ndarray(shape, dtype, data, offset, steps)
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise T7Error(f"a {tensor.name} of sizes {shape} and strides {tensor.strides} cannot be: {error}",
-                      position) from None
 
 
 # -- writing ------------------------------------------------------------------------

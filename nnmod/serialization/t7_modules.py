@@ -1,6 +1,6 @@
 """Which class of Torch is which of nnmod's, and where their fields lie: one line each.
 
-Classes whose fields need more than a line are in t7_special.py.
+Classes whose fields need more than a line are in t7_special.py and t7_criterion.py.
 """
 from .. import (
     activation, arithmetic, broadcast, classification_criterion, composite_criterion, container, convolution, criterion,
@@ -134,7 +134,7 @@ _layouts(resampling, SpatialUpSamplingNearest="scale:scale_factor", PixelShuffle
 _layouts(
     reshape, Identity="", Contiguous="", Squeeze="dim@dim=None numInputDims@count=None",
     Unsqueeze="pos@dim numInputDims@count=None", Collapse="nInputDim", PrintSize="prefix@text=''")
-_layouts(routing, SelectTable="index@dim", NarrowTable="offset@dim length=1", FlattenTable="", ZipTable="",
+_layouts(routing, SelectTable="index@key", NarrowTable="offset@dim length=1", FlattenTable="", ZipTable="",
          ZipTableOneToMany="")
 _layouts(row_convolution, TemporalRowConvolution="inputFrameSize@weight.0 kW@weight.2 dW=1 featFirst=False bias@has",
          TemporalSubSampling="inputFrameSize@weight.0 kW dW=1 bias@has")

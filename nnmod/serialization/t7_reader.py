@@ -1,4 +1,6 @@
 """From the raw objects of a .t7 file to Python's values and nnmod's modules, without recursion."""
+import math
+
 import numpy as np
 
 from .. import check, random, tensor
@@ -41,6 +43,7 @@ class Reader:
     def __init__(self):
         self._values = {}    # id of a raw object -> its value
         self._kept = []      # raw objects made here, so that their ids stay their own
+        self._names = {}     # a key -> its text
         self._arrays = {}    # (storage, offset, shape, strides, dtype) -> the array of a parameter
         self._wide = {}      # id of a storage of half precision -> float32
         self._placed = set()  # ids of modules that have a place in a tree
@@ -109,7 +112,14 @@ class Reader:
             for key, item in table.items:
                 self._put(target, int(key) - 1, item)
             return
+        names = self._names
         for key, item in table.items:
+            if type(key) is bytes:  # by far the most
+                name = names.get(key)
+                if name is None:
+                    name = names[key] = self.simple(key)
+                self._put(target, name, item)
+                continue
             name = self.simple(key)
             if isinstance(name, (list, dict, np.ndarray)) or (
                     isinstance(name, bool) and any(type(k) is float and k == name for k, _ in table.items)):
@@ -152,7 +162,9 @@ class Reader:
         """The value of *raw*; *absent* for one that is still being made."""
         kind = type(raw)
         if kind is float:
-            return int(raw) if raw.is_integer() and abs(raw) <= 2**53 and (raw or str(raw) == "0.0") else raw
+            if not raw:  # -0.0 has a sign to keep
+                return raw if math.copysign(1, raw) < 0 else 0
+            return int(raw) if -2**53 <= raw <= 2**53 and raw.is_integer() else raw
         if kind is bytes:
             try:
                 return raw.decode()

@@ -1,14 +1,12 @@
-"""Classes of Torch whose fields need more than a line: how they are read and written."""
+"""Modules of Torch whose fields need more than a line: how they are read and written."""
 import math
 
 import numpy as np
 
-from .. import confusion, local_normalization
+from .. import local_normalization
 from ..activation import CReLU, PReLU, Threshold
 from ..arithmetic import CDivTable, CSubTable
 from ..broadcast import Add, CAdd, CMul
-from ..classification_criterion import CrossEntropyCriterion
-from ..composite_criterion import MultiCriterion, ParallelCriterion
 from ..container import Sequential
 from ..convolution import SpatialConvolution
 from ..decorator import DontCast, WeightNorm
@@ -114,11 +112,14 @@ class _Dropout(Layout):
     def build(self, fields):
         return Dropout(fields.number("p", 0.5), v1=not fields.number("v2", False),
                        inplace=bool(fields.number("inplace", False)),
-                       stochasticInference=bool(fields.number("stochastic_inference", False)))
+                       stochasticInference=bool(fields.number("stochastic_inference", False)),
+                       lazy=bool(fields.number("lazy", False)), mono=bool(fields.number("mono", False)))
 
     def write(self, module, out):
         out.update(p=module.p, v2=not module.v1, inplace=module.inplace,
                    stochastic_inference=module.stochasticInference)
+        # Only the Dropout that comes with rnn has these two.
+        out.update({name: True for name in ("lazy", "mono") if getattr(module, name)})
 
 
 class _PReLU(Layout):
@@ -537,80 +538,10 @@ class _MapTable(Layout):
                    sharedparams=names or ["weight", "bias", "gradWeight", "gradBias"])
 
 
-class _CrossEntropy(Layout):
-    def build(self, fields):
-        module = CrossEntropyCriterion()
-        module.nll = fields.child("nll")
-        if "lsm" in fields:
-            module.lsm = fields.child("lsm")
-        return module
-
-    def write(self, module, out):
-        out.update(lsm=module.lsm, nll=module.nll, sizeAverage=module.nll.sizeAverage,
-                   oldSizeAverage=module.nll.sizeAverage)
-
-
-class _Weighted(Layout):
-    """MultiCriterion and ParallelCriterion: criterions and their weights."""
-
-    def build(self, fields):
-        words = {} if self.cls is MultiCriterion else {"repeatTarget": bool(fields.number("repeatTarget", False))}
-        module = self.cls(**words)
-        weights = [float(w) for w in fields.get("weights", [])]
-        children = fields.children("criterions")
-        if len(weights) != len(children):
-            raise Unbuildable(f"it has {len(children)} criterions and {len(weights)} weights")
-        for child, weight in zip(children, weights):
-            module.add(child, weight)
-        return module
-
-    def write(self, module, out):
-        out["criterions"] = list(module.modules)
-        if self.cls is MultiCriterion:
-            out["weights"] = Storage("torch.DoubleStorage", np.array(module.weights, np.float64))
-        else:
-            out["weights"] = list(module.weights)
-            if module.repeatTarget:
-                out["repeatTarget"] = True
-
-
-class _Confusion:
-    """optim.ConfusionMatrix: no module, but counts."""
-
-    name, cls = "optim.ConfusionMatrix", confusion.ConfusionMatrix
-
-    def build(self, fields):
-        mat = fields.get("mat")
-        if not isinstance(mat, np.ndarray) or mat.ndim != 2 or mat.shape[0] != mat.shape[1]:
-            raise Unbuildable("its mat must be a square tensor")
-        names = fields.get("classes", None)
-        made = self.cls(len(mat), [str(name) for name in names] if names else None)
-        made.mat[...] = mat
-        for name in ("valids", "unionvalids"):
-            values = fields.get(name, None)
-            if isinstance(values, np.ndarray) and values.size == len(mat):
-                getattr(made, name)[...] = values.reshape(-1)
-        for name in ("totalValid", "averageValid"):
-            setattr(made, name, float(fields.number(name, 0)))
-        made.averageUnionValid = float(fields.number("averageUnionValid", 0))
-        return made
-
-    def write(self, value, out):
-        count = value.nClasses
-        out.update(mat=value.mat, _mat_flat=value.mat.reshape(-1), valids=value.valids, unionvalids=value.unionvalids,
-                   nclasses=count, totalValid=value.totalValid, averageValid=value.averageValid,
-                   averageUnionValid=value.averageUnionValid, _target=np.empty(0, np.float32),
-                   _prediction=np.empty(0, np.float32), _max=np.empty(0, np.float32),
-                   _pred_idx=np.empty(0, np.int64), _targ_idx=np.empty(0, np.int64),
-                   classes=list(value.classes) or list(range(1, count + 1)))
-
-
 def torch_type(name):
     """Torch's name of one of our types."""
     return "torch.DoubleTensor" if name == "cpu.float64" else "torch.FloatTensor"
 
-
-CONFUSION = _Confusion()
 
 add(_Sizes("nn.CAdd", CAdd, "bias"))
 add(_Sizes("nn.CMul", CMul, "weight"))
@@ -645,6 +576,3 @@ add(_LinearWeightNorm("nn.LinearWeightNorm", LinearWeightNorm, "inputSize@v.1? o
 add(_GatedLinearUnit("nn.GatedLinearUnit", GatedLinearUnit, "dim@dim=-1"))
 add(_DontCast("nn.DontCast", DontCast))
 add(_MapTable("nn.MapTable", MapTable))
-add(_CrossEntropy("nn.CrossEntropyCriterion", CrossEntropyCriterion))
-add(_Weighted("nn.MultiCriterion", MultiCriterion))
-add(_Weighted("nn.ParallelCriterion", ParallelCriterion))

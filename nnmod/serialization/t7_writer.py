@@ -6,12 +6,13 @@ from ..criterion import Criterion
 from ..decorator import GPU, WeightNorm
 from ..graph import gModule
 from ..module import Module, Stateful
+from .t7_criterion import CONFUSION
 from .t7_format import Function, Storage, Table, Tensor, Torch
 from .t7_graph import Graph
 from .t7_modules import WRITERS
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_scratch import SCRATCH, VERSIONS
-from .t7_special import CONFUSION, torch_type
+from .t7_special import torch_type
 
 _NAMES = {"float64": "Double", "float32": "Float", "float16": "Half", "int64": "Long", "int32": "Int",
           "int16": "Short", "int8": "Char", "uint8": "Byte"}

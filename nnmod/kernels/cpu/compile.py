@@ -1,34 +1,28 @@
-"""Numba as this package uses it: one set of options, and a disk cache that never fails.
+"""Numba as this package uses it: one set of options, functions with addresses, a disk cache that never fails.
 
-Numba's own cache raises where no directory can be written, and keys a kernel on
-its own file alone.  Here a cache that cannot be used costs speed at most, and a
-kernel is compiled anew whenever its file has changed, or a file that it imports from.
+What is compiled is kept by cache.py, and compiled anew whenever its file has changed, or a
+file that it imports from.
 """
 import _thread
-import ast
 import ctypes
-import functools
 import hashlib
 import os
-import pathlib
 import sys
 import threading
 import traceback
 import types
-import warnings
 
 import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba import types as numba_types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
+from .cache import KernelCache
 from .divide import DividedCompiler, divides
-from .simd import VECTOR_BITS
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
 #: vectorise; nothing that assumes away NaN or Inf.
@@ -48,7 +42,7 @@ def jit(function, extra_key=""):
                         pipeline_class=DividedCompiler if divided else Compiler)(function)
     kernel.divided = divided
     if extra_key is not None:
-        kernel._cache = _cache(function, extra_key)
+        kernel._cache = KernelCache(function, extra_key, _announce)
     return kernel
 
 
@@ -191,7 +185,7 @@ def function_with_address(function, arguments):
     """*function* compiled, with Numba's types *arguments* and no result: ``.address`` is C's."""
     compiled = CFunc(function, (tuple(arguments), numba_types.void), {},
                      {"error_model": "numpy", "fastmath": FASTMATH})
-    compiled._cache = _cache(function)
+    compiled._cache = KernelCache(function, "", _announce)
     compiled.compile()
     return compiled
 
@@ -230,100 +224,14 @@ def call(typingctx, function, args):
     return numba_types.void(function, args), codegen
 
 
-class _NoCache(NullCache):
-    """In the place of a cache where none can be had."""
-
-    def load_overload(self, sig, target_context):
-        _announcer.announce("no cache can be written for them: every process compiles anew")
+_announced = bool(os.environ.get("NNMOD_QUIET"))
 
 
-class _KernelCache(FunctionCache):
-    """Numba's cache for one function, with trouble on disk treated as a miss."""
-
-    def __init__(self, function, extra_key):
-        super().__init__(function)
-        sources = _sources(function.__globals__.get("__file__"))
-        stamp = self._impl.locator.get_source_stamp(), sources, extra_key
-        name = f"{self._impl.filename_base}-{VECTOR_BITS}"
-        self._cache_file = IndexDataCacheFile(self._cache_path, name, stamp)
-
-    def load_overload(self, sig, target_context):
-        try:
-            found = super().load_overload(sig, target_context)
-        except Exception:  # unreadable or damaged entries are compiled anew
-            found = None
-        if found is None:
-            _announcer.announce("once; later runs load them from the cache")
-        return found
-
-    def save_overload(self, sig, data):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                super().save_overload(sig, data)
-        except Exception:  # disk full, directory gone, permission withdrawn
-            pass
-
-
-def _cache(function, extra_key=""):
-    try:
-        return _KernelCache(function, extra_key)
-    except Exception:  # no directory that can be written, or a function without a file
-        return _NoCache()
-
-
-@functools.cache
-def _sources(file):
-    """A digest of every source file of the kernels that code in *file* may inline from.
-
-    For a file of the kernels that is itself and what it imports, near and far; for
-    any other file, or none, all of them.
-    """
-    digest = hashlib.sha256()
-    path = pathlib.Path(file) if file else None
-    if path == _KERNELS / "formulas.py":  # whose kernels elementwise.py builds, with functions.py
-        path = _CPU / "elementwise.py"
-    every = sorted([_KERNELS / "formulas.py", *_CPU.glob("*.py")])
-    for source in sorted(_imported(path, set())) if path in every else every:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-_CPU = pathlib.Path(__file__).parent
-_KERNELS = _CPU.parent
-
-
-def _imported(path, seen):
-    """*path* and the files of the kernels that it imports from, directly or through others."""
-    if path not in seen and path.is_file():
-        seen.add(path)
-        for imported in _imports(path):
-            _imported(imported, seen)
-    return seen
-
-
-@functools.cache
-def _imports(path):
-    """The files of the kernels, if they exist, that the file *path* names in its imports."""
-    found = []
-    for node in ast.parse(path.read_bytes()).body:  # the kernels import at the top level
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = _CPU if node.level == 1 else _KERNELS
-            found += [base / f"{name}.py" for name in
-                      ([node.module] if node.module else [alias.name for alias in node.names])]
-    return found
-
-
-class _Announcer:
-    """Says once in a process that compiling has begun, so that nobody wonders."""
-
-    def __init__(self):
-        self.done = bool(os.environ.get("NNMOD_QUIET"))
-
-    def announce(self, hint):
-        if not self.done:
-            self.done = True
-            print(f"nnmod: compiling kernels for this processor ({hint})", file=sys.stderr, flush=True)
-
-
-_announcer = _Announcer()
+def _announce(kept):
+    """Say once in a process that compiling has begun, so that nobody wonders."""
+    global _announced
+    if not _announced:
+        _announced = True
+        hint = ("once; later runs load them from the cache" if kept else
+                "no cache can be written for them: every process compiles anew")
+        print(f"nnmod: compiling kernels for this processor ({hint})", file=sys.stderr, flush=True)

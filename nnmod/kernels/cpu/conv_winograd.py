@@ -215,9 +215,10 @@ def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot,
             while row < last and (norm.size or activation):
                 n, top = row // down, row % down
                 high_row = min(down, top + last - row)
-                call(finish, (x.dtype.type(low), x.dtype.type(high), address(y) + (n * wanted * OH + 4 * top) * OW * size,
-                              wanted, OH * OW * size, (min(OH, 4 * high_row) - 4 * top) * OW,
-                              address(norm) if norm.size else 0, wanted, 0, activation))
+                here = address(y) + (n * wanted * OH + 4 * top) * OW * size
+                call(finish, (x.dtype.type(low), x.dtype.type(high), here, wanted, OH * OW * size,
+                              (min(OH, 4 * high_row) - 4 * top) * OW, address(norm) if norm.size else 0,
+                              wanted, 0, activation))
                 row += high_row - top
 
 

@@ -33,7 +33,7 @@ _DOT_BYTES = 8 * max(DOT_ROWS * DOT_COLUMNS, DOT_LINE_COLUMNS) + VECTOR_BYTES
 FLAT_DEPTH = 64
 FLAT_BYTES = 256 * 1024
 
-#: Up to so many rows (or columns) dot products are faster than packing.
+#: Up to so many rows (or columns) dot products of long runs are faster than packing.
 DOT_LIMIT = 24
 #: Up to so many rows b is streamed by, and never packed: stream_one, stream_two.
 STREAM_LIMIT = 2
@@ -100,7 +100,10 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
     a_k, b_k = (e.where(K.equals(1), size, step) for step in (a_k, b_k))
     b_col = e.where(N.equals(1), size, b_col)
     runs = a_k.equals(size) & b_k.equals(size)
-    by_dots = runs & ((M <= DOT_LIMIT) | (N <= DOT_LIMIT))
+    # A dot product ends with the sum of a vector's lanes, which only a long run is worth.
+    few, many = e.smaller(M, N), e.larger(M, N)
+    long = K >= few * e.smaller(many, e.integer(4 * e.lanes))
+    by_dots = runs & (few <= DOT_LIMIT) & long
     by_rows = (M <= STREAM_LIMIT) & b_col.equals(size)
 
     def dots():

@@ -6,22 +6,26 @@ import math
 
 from . import threads
 from .compile import inline, jit
+from .gemm import multiply
 from .linear import gemm
+from .simd import address
 
-#: Matrices of more multiply-adds than this are worth a call of gemm each.
-_LARGE = 131_072
+#: Matrices of so many multiply-adds at most are multiplied by plain loops, ...
+_SMALL = 128
+#: ... and of more than this by a call of gemm each, which divides the product over threads.
+_LARGE = 1_000_000
 
 
 def batch_gemm(a, b, c, trans_a=False, trans_b=False):
     """c[n] <- op(a[n]) op(b[n]).  See the reference."""
     B, M, N = c.shape
     K = a.shape[1] if trans_a else a.shape[2]
-    if min(M, N, K) > 1 and M * N * K > _LARGE:
+    if M * N * K > _LARGE:
         for n in range(B):
             gemm(a[n], b[n], c[n], trans_a=trans_a, trans_b=trans_b)
     else:
-        threads.run(_batch_gemm, B, threads.grain(2 * M * N * K, threads.ELEMENTS_PER_THREAD),
-                    a, b, c, trans_a, trans_b)
+        kernel = _batch_small if M * N * K <= _SMALL else _batch_gemm
+        threads.run(kernel, B, threads.grain(M * N * K), a, b, c, trans_a, trans_b)
 
 
 def dot_rows(a, b, y):
@@ -69,95 +73,30 @@ def _run(kernel, count, work, *args):
 
 
 @jit
-def _batch_gemm(start, stop, a, b, c, trans_a, trans_b):
-    M = c.shape[1]
+def _batch_small(start, stop, a, b, c, trans_a, trans_b):
+    M, N = c.shape[1:]
+    K = a.shape[1] if trans_a else a.shape[2]
     for n in range(start, stop):
-        if trans_b and not trans_a:
-            for m in range(M):
-                _row_of_dots(a[n, m], b[n], c[n, m])
-        elif trans_b:
-            for m in range(M):
-                _row_both_transposed(m, a[n], b[n], c[n, m])
-        else:
-            for m in range(0, M // 2 * 2, 2):
-                _two_rows(m, a[n], b[n], c[n], trans_a)
-            if M % 2:
-                _one_row(M - 1, a[n], b[n], c[n, M - 1], trans_a)
+        for i in range(M):
+            for j in range(N):
+                total = c.dtype.type(0)
+                for k in range(K):
+                    total += (a[n, k, i] if trans_a else a[n, i, k]) * (b[n, j, k] if trans_b else b[n, k, j])
+                c[n, i, j] = total
 
 
-@inline
-def _row_of_dots(left, b, target):
-    K = left.size
-    N4 = target.size // 4 * 4
-    for j in range(0, N4, 4):
-        b0, b1, b2, b3 = b[j], b[j + 1], b[j + 2], b[j + 3]
-        s0 = s1 = s2 = s3 = left.dtype.type(0)
-        for k in range(K):
-            x = left[k]
-            s0 += x * b0[k]
-            s1 += x * b1[k]
-            s2 += x * b2[k]
-            s3 += x * b3[k]
-        target[j], target[j + 1], target[j + 2], target[j + 3] = s0, s1, s2, s3
-    for j in range(N4, target.size):
-        target[j] = _dot(left, b[j])
-
-
-@inline
-def _row_both_transposed(m, a, b, target):
-    for j in range(target.size):
-        total, right = target.dtype.type(0), b[j]
-        for k in range(right.size):
-            total += a[k, m] * right[k]
-        target[j] = total
-
-
-@inline
-def _two_rows(m, a, b, c, trans_a):
-    K, N = b.shape
-    K4 = K // 4 * 4
-    c0, c1 = c[m], c[m + 1]
-    for j in range(N):
-        c0[j] = c.dtype.type(0)
-        c1[j] = c.dtype.type(0)
-    for k in range(0, K4, 4):
-        f00, f01 = _factor(a, m, k, trans_a), _factor(a, m, k + 1, trans_a)
-        f02, f03 = _factor(a, m, k + 2, trans_a), _factor(a, m, k + 3, trans_a)
-        f10, f11 = _factor(a, m + 1, k, trans_a), _factor(a, m + 1, k + 1, trans_a)
-        f12, f13 = _factor(a, m + 1, k + 2, trans_a), _factor(a, m + 1, k + 3, trans_a)
-        b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-        for j in range(N):
-            x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
-            c0[j] += (f00 * x0 + f01 * x1) + (f02 * x2 + f03 * x3)
-            c1[j] += (f10 * x0 + f11 * x1) + (f12 * x2 + f13 * x3)
-    for k in range(K4, K):
-        f0, f1, right = _factor(a, m, k, trans_a), _factor(a, m + 1, k, trans_a), b[k]
-        for j in range(N):
-            c0[j] += f0 * right[j]
-            c1[j] += f1 * right[j]
-
-
-@inline
-def _one_row(m, a, b, target, trans_a):
-    K = b.shape[0]
-    K4 = K // 4 * 4
-    for j in range(target.size):
-        target[j] = target.dtype.type(0)
-    for k in range(0, K4, 4):
-        f0, f1 = _factor(a, m, k, trans_a), _factor(a, m, k + 1, trans_a)
-        f2, f3 = _factor(a, m, k + 2, trans_a), _factor(a, m, k + 3, trans_a)
-        b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-        for j in range(target.size):
-            target[j] += (f0 * b0[j] + f1 * b1[j]) + (f2 * b2[j] + f3 * b3[j])
-    for k in range(K4, K):
-        factor, right = _factor(a, m, k, trans_a), b[k]
-        for j in range(target.size):
-            target[j] += factor * right[j]
-
-
-@inline
-def _factor(a, m, k, trans_a):
-    return a[k, m] if trans_a else a[m, k]
+@jit
+def _batch_gemm(start, stop, a, b, c, trans_a, trans_b):
+    M, N = c.shape[1:]
+    (K, a_row, a_k), (b_k, b_col) = (a.shape[2], a.strides[1], a.strides[2]), b.strides[1:]
+    if trans_a:
+        K, a_row, a_k = a.shape[1], a_k, a_row
+    if trans_b:
+        b_k, b_col = b_col, b_k
+    zero, one = c.dtype.type(0), c.dtype.type(1)
+    for n in range(start, stop):
+        multiply(M, N, K, 0, M, 0, N, address(a) + n * a.strides[0], a_row, a_k, address(b) + n * b.strides[0], b_k,
+                 b_col, address(c) + n * c.strides[0], c.strides[1], c.strides[2], one, zero, 0, 0, 0)
 
 
 @inline

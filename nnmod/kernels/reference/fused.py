@@ -44,7 +44,8 @@ def linear_fused_update_output(x, w, b, norm, y, activation=0, low=0.0, high=0.0
 def conv2d_kept_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1, dtype="float32"):
     """How many bytes conv2d_fused_update_output can use to keep what it makes of the weights.
 
-    0 where it makes nothing of them that is worth keeping.  The arguments are those of the kernel.
+    0 where it makes nothing of them that is worth keeping.  x_shape, w_shape, y_shape, stride, pad,
+    dilation and groups are those of that kernel, and dtype the name of the tensors' dtype.
     """
     return 0
 
