@@ -221,6 +221,15 @@ class Sequential(Container):
     }
     """
 
+    def forFile(self):
+        """This module, with the modules of a Fused in that one's place."""
+        if type(self) is not Sequential or not any(child.dissolves for child in self.modules):
+            return self
+        plain = Sequential()
+        vars(plain).update(self.__getstate__())
+        plain.modules = [part for child in self.modules for part in (child.modules if child.dissolves else (child,))]
+        return plain
+
     def __getitem__(self, index):
         if isinstance(index, slice):
             return Sequential(*self.modules[index])

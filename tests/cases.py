@@ -722,6 +722,16 @@ CASES = [
     # container
     Case("Sequential", _net, (4, 5), single=True),
     Case("Sequential-empty", nnmod.Sequential, (4, 5), single=True),
+    Case("Fused", lambda: nnmod.Fused(nnmod.Linear(5, 4), nnmod.ReLU()), (4, 5), single=True),
+    Case("Fused-inferred", lambda: nnmod.Fused(nnmod.Linear(None, 4), nnmod.Tanh()), (4, 5), single=True),
+    Case("Fused-convolution", lambda: nnmod.Fused(nnmod.SpatialConvolution(2, 3, 3, 3, 1, 1, 1, 1), nnmod.LeakyReLU(0.2)),
+         (2, 2, 5, 4), single=True),
+    Case("Fused-normalized", lambda: nnmod.Fused(
+        nnmod.LinearNoBias(5, 4), nnmod.BatchNormalization(4), nnmod.Sigmoid()),
+        (4, 5)),
+    Case("Fused-evaluate", lambda: nnmod.Fused(
+        nnmod.SpatialConvolution(2, 3, 3, 3), nnmod.SpatialBatchNormalization(3), nnmod.HardTanh()).evaluate(),
+        (2, 2, 5, 4), single=True),
     Case("Sequential-inplace", lambda: nnmod.Sequential(nnmod.Linear(5, 4), nnmod.ReLU(True)), (4, 5)),
     Case("Concat", lambda: nnmod.Concat(1, nnmod.Linear(5, 2), nnmod.Identity(), _net()), (4, 5)),
     Case("Concat-last", lambda: nnmod.Concat(-1, nnmod.Linear(5, 2), nnmod.Tanh()), (5,)),
