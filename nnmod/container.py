@@ -132,10 +132,11 @@ class Container(Module):
     def setLengths(self, lengths, padding="right"):
         """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self.
 
-        Raises TypeError where no module below reads whole sequences: one that takes a step
-        at a time never sees how long they are.
+        Raises TypeError where no module below reads whole sequences.
         """
-        children = [child for child in self.modules if _reads_lengths(child)]
+        # A container hands lengths on, so what is looked for is a module that takes them and is none.
+        children = [child for child in self.modules
+                    if any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in child.listModules())]
         if not children:
             raise TypeError(f"no module in {type(self).__name__} takes lengths; SeqLSTM, SeqLSTMP, SeqGRU and "
                             "SeqBRNN do, and step modules such as LSTM have maskZero()")
@@ -623,11 +624,6 @@ def split(joined, like, dimension, buffers):
         buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
         tensor.copy(_narrow(joined, axis, start, part.shape[axis]), buffers[index])
         start += part.shape[axis]
-
-
-def _reads_lengths(module):
-    """Whether *module* or one below it takes lengths; a container only hands them on."""
-    return any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in module.listModules())
 
 
 def _sum(buffer, values):
