@@ -1,20 +1,18 @@
 """How long does one answer take, beside onnxruntime and torch?
 
-Batch 1, evaluation mode: the plain network, the fused one (``net.fused()``), onnxruntime on the
-same network with the same weights, and torch eager in inference mode.  All with the same number of
-threads, in alternating rounds of one process; medians.  The ratio onnxruntime / fused is what holds
-on a shared machine; higher is better.  The outputs of all sides are compared first.
-
-    python benchmarks/inference.py --threads 1
-
-Needs onnx and onnxruntime; torch is a column of its own where it is installed.
+Batch 1, evaluation mode: the fused network (``net.fused()``) and the plain one, onnxruntime on
+the same network with the same weights, and torch eager in inference mode.  The outputs of all
+sides are compared first.
 """
-import argparse
-import time
+import importlib.util
 
 import numpy as np
 
 import nnmod as nn
+
+from .harness import Row, find_torch, measure, threads
+
+TITLE = "Inference"
 
 #: What is wanted of onnxruntime / fused on one thread.
 GOALS = {"MLP": 1.1, "LeNet": 1.3, "VGG": 1.2, "ResNet-18": 1.0, "LSTM": 1.0}
@@ -225,61 +223,37 @@ def torch_net(net, torch):
         return converted(net).eval()
 
 
-# -- measuring --------------------------------------------------------------------------------------
+# -- the table --------------------------------------------------------------------------------------
 
-def microseconds(tasks, seconds):
-    """The median time of each task, in alternating rounds."""
-    for task in tasks.values():
-        for _ in range(5):
-            task()
-    times = {name: [] for name in tasks}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(times.values()))) < 20:
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            for _ in range(4):
-                task()
-            times[name].append((time.perf_counter() - start) / 4 * 1e6)
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each network")
-    parser.add_argument("--only", default="", help="networks whose names contain this")
-    options = parser.parse_args()
-    nn.kernels.setnumthreads(options.threads)
-    try:
-        import torch
-        torch.set_num_threads(options.threads)
-    except ImportError:
-        torch = None
-    print(f"us an answer, {options.threads} thread(s)     plain     fused  onnxruntime     torch   "
-          "onnxruntime / fused   goal")
+def rows(run):
+    """A line for each network and number of threads; ours is the fused one, the plain one stands beside it."""
+    torch = find_torch()
+    has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
     for name in NETWORKS:
-        if options.only.lower() not in name.lower():
+        if not run.wants(name) or (run.tiny and name != "MLP"):
             continue
         net, x = make(name)
         fused = net.fused()
-        tasks = {"plain": lambda: net.forward(x), "fused": lambda: fused.forward(x),
-                 "onnxruntime": onnx_session(net, x, options.threads)}
-        if torch:
-            peer, tx = torch_net(net, torch), torch.from_numpy(x)
-
-            def torch_answer():
-                with torch.inference_mode():
-                    return peer(tx).numpy()
-
-            tasks["torch"] = torch_answer
-        want = tasks["plain"]().copy()
-        for task in tasks.values():
-            np.testing.assert_allclose(task(), want, rtol=1e-3, atol=1e-4 * abs(want).max())
-        times = microseconds(tasks, options.seconds)
-        print(f"{name:20} {times['plain']:15.0f} {times['fused']:9.0f} {times['onnxruntime']:12.0f} "
-              f"{times.get('torch', float('nan')):9.0f} {times['onnxruntime'] / times['fused']:14.2f}"
-              f"{GOALS[name]:15.1f}")
+        for count in run.threads:
+            tasks = {"nnmod": lambda: fused.forward(x), "plain": lambda: net.forward(x)}
+            if has_onnx:
+                tasks["onnxruntime"] = onnx_session(net, x, count)
+            if torch:
+                tasks["torch"] = _torch_answer(torch, net, x)
+            with threads(count):
+                want = tasks["plain"]().copy()
+                for task in tasks.values():
+                    np.testing.assert_allclose(task(), want, rtol=1e-3, atol=1e-4 * abs(want).max())
+                times = measure(tasks, run.seconds, count)
+            ours, plain = times.pop("nnmod"), times.pop("plain")
+            yield Row(name, ours, times, count, goal=GOALS[name] if has_onnx else None, forms={"plain": plain})
 
 
-if __name__ == "__main__":
-    main()
+def _torch_answer(torch, net, x):
+    peer, given = torch_net(net, torch), torch.from_numpy(x)
+
+    def answer():
+        with torch.inference_mode():
+            return peer(given).numpy()
+
+    return answer
