@@ -103,6 +103,7 @@ from .embedding_criterion import MarginRankingCriterion as MarginRankingCriterio
 from .errors import ShapeError as ShapeError
 from .full_convolution import SpatialFullConvolution as SpatialFullConvolution
 from .full_convolution import VolumetricFullConvolution as VolumetricFullConvolution
+from .fused import Fused as Fused
 from .gradient import GradientReversal as GradientReversal
 from .gradient import L1Penalty as L1Penalty
 from .gradient import TotalVariation as TotalVariation

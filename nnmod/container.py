@@ -1,6 +1,7 @@
 """Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
 from . import check, errors, kernels, tensor
 from .errors import ShapeError
+from .joining import join, split
 from .module import Module
 
 _add = kernels.elementwise(kernels.formulas.add)
@@ -130,8 +131,18 @@ class Container(Module):
         return self._tellChildren("remember", remember)
 
     def setLengths(self, lengths, padding="right"):
-        """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self."""
-        return self._tellChildren("setLengths", lengths, padding)
+        """Tell recurrent modules below how long each sequence of the batch is: see SeqLSTM; returns self.
+
+        Raises TypeError where no module below reads whole sequences: one that takes a step
+        at a time never sees how long they are.
+        """
+        children = [child for child in self.modules if _reads_lengths(child)]
+        if not children:
+            raise TypeError(f"no module in {type(self).__name__} takes lengths; SeqLSTM, SeqLSTMP, SeqGRU and "
+                            "SeqBRNN do, and step modules such as LSTM have maskZero()")
+        for child in children:
+            child.setLengths(lengths, padding)
+        return self
 
     def _tellChildren(self, method, *args):
         for child in self.modules:
@@ -209,6 +220,15 @@ class Sequential(Container):
       [2] Linear(4 -> 2)
     }
     """
+
+    def forFile(self):
+        """This module, with the modules of a Fused in that one's place."""
+        if type(self) is not Sequential or not any(child.dissolves for child in self.modules):
+            return self
+        plain = Sequential()
+        vars(plain).update(self.__getstate__())
+        plain.modules = [part for child in self.modules for part in (child.modules if child.dissolves else (child,))]
+        return plain
 
     def __getitem__(self, index):
         if isinstance(index, slice):
@@ -585,34 +605,9 @@ def _slices(array, axis):
         yield array[(slice(None),) * axis + (index,)]
 
 
-def join(module, name, parts, dimension, what):
-    """Write *parts*, joined along *dimension*, to ``module.name`` and return it."""
-    first = parts[0]
-    check.is_tensor(f"{what} 0", first)
-    axis = check.dimension("dimension", dimension, first.ndim)
-    total = 0
-    for index, part in enumerate(parts):
-        want = (*first.shape[:axis], f"n{index}", *first.shape[axis + 1:])
-        check.shape(f"{what} {index}", part, *want)
-        if part.dtype != first.dtype:
-            raise TypeError(f"{what} {index} must be {first.dtype.name} like the first, got {part.dtype.name}")
-        total += part.shape[axis]
-    out = module.resize(name, (*first.shape[:axis], total, *first.shape[axis + 1:]), like=first)
-    start = 0
-    for part in parts:
-        tensor.copy(part, _narrow(out, axis, start, part.shape[axis]))
-        start += part.shape[axis]
-    return out
-
-
-def split(joined, like, dimension, buffers):
-    """Cut *joined* along *dimension* into tensors shaped as *like*, kept in list *buffers*."""
-    axis = dimension % joined.ndim
-    start = 0
-    for index, part in enumerate(like):
-        buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
-        tensor.copy(_narrow(joined, axis, start, part.shape[axis]), buffers[index])
-        start += part.shape[axis]
+def _reads_lengths(module):
+    """Whether *module* or one below it takes lengths; a container only hands them on."""
+    return any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in module.listModules())
 
 
 def _sum(buffer, values):
@@ -632,7 +627,3 @@ def _sum(buffer, values):
     for value in values[1:]:
         _add(buffer, value, buffer)
     return buffer
-
-
-def _narrow(array, axis, start, length):
-    return array[(slice(None),) * axis + (slice(start, start + length),)]

@@ -1,5 +1,7 @@
 """Convolutions: every output plane sees all input planes, in 1, 2 and 3 dimensions."""
-from . import check, geometry, kernels
+import numpy as np
+
+from . import check, geometry, kernels, tensor
 from .errors import ShapeError
 from .windowed import Windowed
 
@@ -7,7 +9,9 @@ from .windowed import Windowed
 class _Convolution(Windowed):
     """Planes to planes, in two or three dimensions; the base of the classes below."""
 
+    bufferNames = (*Windowed.bufferNames, "_keptWeights")
     groups = 1
+    _keptWeights = None
 
     def _start(self, nInputPlane, nOutputPlane, groups=1, **window):
         check.positive(nOutputPlane=nOutputPlane)
@@ -31,7 +35,13 @@ class _Convolution(Windowed):
         return weight
 
     def updateOutput(self, input):
-        input = self.takeInput(input)
+        return self.compute(self, self.takeInput(input))
+
+    def compute(self, owner, input, norm=None, end=()):
+        """The output, in a buffer of *owner*: this module, or a Fused, which also says how it ends.
+
+        norm, end  what conv2d_fused_update_output takes: a normalisation, an activation and its numbers
+        """
         rank = len(self.axes)
         x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", *self.axes)
         numbers = self._geometry()
@@ -43,8 +53,14 @@ class _Convolution(Windowed):
             self._infer(input, nInputPlane=x.shape[1])
         check.parameters(self, **self._shapes())
         K = kernels.of(input, self.weight, self.bias)
-        output = self.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
+        output = owner.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
+        if self.train:
+            owner._keptWeights = None  # evaluation's alone
+        if rank == 2 and (end or norm is not None or not self.train):
+            K.conv2d_fused_update_output(x, w, self.bias, norm, y, self._kept(owner, K, x, w, y, numbers),
+                                         *numbers, self.groups, *end)
+            return output
         run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
         run(x, w, self.bias, y, *self._scratch(K, x, w, y, numbers), *numbers, self.groups)
         return output
@@ -68,6 +84,16 @@ class _Convolution(Windowed):
         dw = self._windows(self.gradWeight)
         run = K.conv2d_acc_grad_parameters if rank == 2 else K.conv3d_acc_grad_parameters
         run(x, dy, dw, self.gradBias, *self._scratch(K, x, dw, dy, numbers), *numbers, self.groups, scale)
+
+    def _kept(self, owner, K, x, w, y, numbers):
+        """In evaluation mode, what the kernel keeps of the weights between calls: a buffer of *owner*, or None."""
+        if self.train:
+            return None
+        size = K.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers, self.groups, x.dtype.name)
+        kept = owner._keptWeights
+        if kept is None or kept.size != size:
+            kept = owner._keptWeights = tensor.zeros((size,), np.dtype(np.uint8)) if size else None
+        return kept
 
     def _scratch(self, K, x, w, y, numbers):
         """The scratch that a kernel takes as an argument: in three dimensions only."""

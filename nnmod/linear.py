@@ -76,6 +76,25 @@ class Linear(Module):
 
     def updateOutput(self, input):
         input = self.takeInput(input)
+        x = self._rows(input)
+        K = kernels.of(input, self.weight, self.bias)
+        output = self.resize("output", (*input.shape[:-1], self.outputSize), like=input)
+        K.gemm(x, self.weight, geometry.with_batch(output, 2), trans_b=True, bias=self.bias)
+        return output
+
+    def compute(self, owner, input, norm=None, end=()):
+        """The output in a buffer of *owner*, a Fused, which also says how it ends.
+
+        norm, end  what linear_fused_update_output takes: a normalisation, an activation and its numbers
+        """
+        x = self._rows(input)
+        K = kernels.of(input, self.weight, self.bias)
+        output = owner.resize("output", (*input.shape[:-1], self.outputSize), like=input)
+        K.linear_fused_update_output(x, self.weight, self.bias, norm, geometry.with_batch(output, 2), *end)
+        return output
+
+    def _rows(self, input):
+        """*input* as a batch, after it and the parameters are checked."""
         x = check.batched("input", input, "N", self.inputSize or "inputSize")
         if self.weight is None:
             check.type_is("input", input, self._type)
@@ -87,10 +106,7 @@ class Linear(Module):
                 or self.gradWeight is not seen[2] or self.gradBias is not seen[3]):
             check.parameters(self, weight=(self.outputSize, self.inputSize), bias=(self.outputSize,))
             self._seen = self.weight, self.bias, self.gradWeight, self.gradBias
-        K = kernels.of(input, self.weight, self.bias)
-        output = self.resize("output", (*input.shape[:-1], self.outputSize), like=input)
-        K.gemm(x, self.weight, geometry.with_batch(output, 2), trans_b=True, bias=self.bias)
-        return output
+        return x
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)

@@ -166,7 +166,12 @@ class Stateful:
         for name in (*self._passBuffers, *self.bufferNames):
             state[name] = None
         state.pop("_flat", None)
+        state.pop("_kin", None)
         return state
+
+    def forFile(self):
+        """What is written to a file in the place of this: itself, unless the class says otherwise."""
+        return self
 
     # -- text -----------------------------------------------------------------
 
@@ -223,6 +228,8 @@ class Module(Stateful):
     #: For parameters with features of which a step sees few: {name: the dimension of the features}.
     #: accGradParameters then notes what it touched, see :mod:`nnmod.rows`.
     sparseAxes = {}
+    #: Whether its children stand in its place in a file.
+    dissolves = False
     #: Whether accGradParameters can take a step itself: with ``_rate`` set it subtracts that times
     #: the gradient from the parameters, and leaves the gradients alone.
     updatesDirectly = False
@@ -495,7 +502,7 @@ class Module(Stateful):
         if flat[0] is None or flat[1] is None:
             moved = {}
             flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
-            for module in self.listModules():
+            for module in [kin for module in self.listModules() for kin in vars(module).get("_kin", (module,))]:
                 for name in module._tensorNames():
                     value = getattr(module, name, None)
                     if id(value) in moved:
@@ -530,6 +537,13 @@ class Module(Stateful):
         for module, name, wanted in bindings:
             setattr(module, name, wanted)
         return self
+
+    def fused(self):
+        """A network with the same parameters that runs neighbours as one kernel: see nnmod.Fused."""
+        return self._fuse(self)
+
+    #: What does it: fused.py, which knows the classes that it joins, sets this.
+    _fuse = None
 
     # -- training and evaluation ------------------------------------------------
 

@@ -69,9 +69,7 @@ class _BatchNormalization(Module):
                 raise ShapeError(f"input must have at least one channel, got {input.shape}")
             self.nOutput = x.shape[1]
             self._allocate()
-        check.parameters(self, weight=(self.nOutput,), bias=(self.nOutput,))
-        check.shape("running_mean", self.running_mean, self.nOutput)
-        check.shape("running_var", self.running_var, self.nOutput)
+        self._checkTensors()
         K = kernels.of(input, self.weight, self.bias, self.running_mean, self.running_var)
         output = self.resize("output", input.shape, like=input)
         mean = self.resize("_mean", (self.nOutput,), like=input)
@@ -102,6 +100,20 @@ class _BatchNormalization(Module):
             K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias, self._mean)
             K.batch_norm_acc_grad_parameters(self._channels(input), self._channels(gradOutput),
                                              self._mean, self._invstd, self.gradWeight, self.gradBias, scale)
+
+    def line(self, owner):
+        """What this module does in evaluation mode, as a normalisation for kernels, in a buffer of *owner*: a Fused."""
+        self._checkTensors()
+        mean, var = self.running_mean, self.running_var
+        norm = owner.resize("_norm", (3, self.nOutput), like=mean)
+        kernels.of(mean, var, self.weight, self.bias).norm_of_statistics(
+            self.weight, self.bias, mean, var, norm, self.eps)
+        return norm
+
+    def _checkTensors(self):
+        check.parameters(self, weight=(self.nOutput,), bias=(self.nOutput,))
+        check.shape("running_mean", self.running_mean, self.nOutput)
+        check.shape("running_var", self.running_var, self.nOutput)
 
     def _channels(self, value):
         """*value* as (N, C, S): a view."""

@@ -108,7 +108,7 @@ class NarrowTable(_Leading):
     Parameters
     ----------
     offset : int
-        The first entry, counted from 0.
+        The first entry, counted from 0; negative counts from the end.
     length : int
         How many.
 
@@ -120,13 +120,13 @@ class NarrowTable(_Leading):
     The gradient of the other entries is 0.  Raises ShapeError where the table is too
     short.  Source: Torch7's nn.NarrowTable.
 
-    >>> NarrowTable(1, 2).forward([1, 2, 3, 4])
-    [2, 3]
+    >>> NarrowTable(1, 2).forward([1, 2, 3, 4]), NarrowTable(-2, 2).forward([1, 2, 3, 4])
+    ([2, 3], [3, 4])
     """
 
     def __init__(self, offset, length=1):
         super().__init__()
-        check.not_negative(offset=offset)
+        check.integer(offset=offset)
         check.positive(length=length)
         self.offset = offset
         self.length = length
@@ -134,15 +134,23 @@ class NarrowTable(_Leading):
     def updateOutput(self, input):
         input = self.takeInput(input)
         check.table("input", input)
-        stop = self.offset + self.length
-        if len(input) < stop:
-            raise ShapeError(f"input must be a table of at least {stop} entries, got {len(input)}")
-        self.output = list(input[self.offset:stop])
+        run = self._run(len(input))
+        if run.start < 0 or run.stop > len(input):
+            least = run.stop if self.offset >= 0 else max(-self.offset, self.length)
+            raise ShapeError(f"input must be a table of at least {least} entries, got {len(input)}"
+                             if len(input) < least else
+                             f"{self.length} entries from {self.offset} on go beyond a table of {len(input)}")
+        self.output = list(input[run.start:run.stop])
         return self.output
+
+    def _run(self, count):
+        """The entries' numbers in a table of *count*."""
+        start = self.offset if self.offset >= 0 else count + self.offset
+        return range(start, start + self.length)
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        run = range(self.offset, self.offset + self.length)
+        run = self._run(len(input))
         self.gradInput = self._zerosLike([None if i in run else entry for i, entry in enumerate(input)])
         self.gradInput[run.start:run.stop] = gradOutput
         return self.gradInput

@@ -3,8 +3,9 @@
 ConcatTable, ParallelTable, MapTable, JoinTable, SplitTable, CriterionTable.
 """
 from . import check, kernels, nested, tensor
-from .container import Branching, Container, join, split
+from .container import Branching, Container
 from .errors import ShapeError
+from .joining import join, split
 from .module import Module, Stateful
 
 _scale = kernels.elementwise(kernels.formulas.scale)

@@ -747,6 +747,16 @@ CASES = [
     # container
     Case("Sequential", _net, (4, 5), single=True),
     Case("Sequential-empty", nnmod.Sequential, (4, 5), single=True),
+    Case("Fused", lambda: nnmod.Fused(nnmod.Linear(5, 4), nnmod.ReLU()), (4, 5), single=True),
+    Case("Fused-inferred", lambda: nnmod.Fused(nnmod.Linear(None, 4), nnmod.Tanh()), (4, 5), single=True),
+    Case("Fused-convolution", lambda: nnmod.Fused(nnmod.SpatialConvolution(2, 3, 3, 3, 1, 1, 1, 1), nnmod.LeakyReLU(0.2)),
+         (2, 2, 5, 4), single=True),
+    Case("Fused-normalized", lambda: nnmod.Fused(
+        nnmod.LinearNoBias(5, 4), nnmod.BatchNormalization(4), nnmod.Sigmoid()),
+        (4, 5)),
+    Case("Fused-evaluate", lambda: nnmod.Fused(
+        nnmod.SpatialConvolution(2, 3, 3, 3), nnmod.SpatialBatchNormalization(3), nnmod.HardTanh()).evaluate(),
+        (2, 2, 5, 4), single=True),
     Case("Sequential-inplace", lambda: nnmod.Sequential(nnmod.Linear(5, 4), nnmod.ReLU(True)), (4, 5)),
     Case("Concat", lambda: nnmod.Concat(1, nnmod.Linear(5, 2), nnmod.Identity(), _net()), (4, 5)),
     Case("Concat-last", lambda: nnmod.Concat(-1, nnmod.Linear(5, 2), nnmod.Tanh()), (5,)),
@@ -805,6 +815,7 @@ CASES = [
          values=lambda rng: [rng.standard_normal((5, 3)), rng.integers(0, 3, 5)]),
     # routing
     Case("SelectTable", lambda: nnmod.SelectTable(1), [(2, 3), (4,), (3,)]),
+    Case("NarrowTable-negative", lambda: nnmod.NarrowTable(-2, 2), [(2, 3), (4,), (3,)]),
     Case("SelectTable-name", lambda: nnmod.SelectTable("b"), {"a": (2, 3), "b": (4,), "c": [(3,)]}),
     Case("MapTable-named", lambda: nnmod.MapTable(nnmod.Linear(3, 2)), {"a": (4, 3), "b": (3,)}),
     Case("ConcatTable-named", lambda: nnmod.ConcatTable(

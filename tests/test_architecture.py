@@ -29,14 +29,14 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested", "node"},
     {"tensor"},
-    {"check", "geometry", "random", "torch_generator", "init", "rows", "drawing", "notebook"},
+    {"check", "geometry", "random", "torch_generator", "init", "joining", "rows", "drawing", "notebook"},
     {"module"},
     {"elementwise"},
     {"container", "windowed", "tables", "steps", "step_of_modules"},
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
-     "graph", "graph_modules", "graphviz", "hessian", "jacobian", "summary", "timing", "warmup"},
+     "fused", "graph", "graph_modules", "graphviz", "hessian", "jacobian", "summary", "timing", "warmup"},
     {"commands", "cli", "__main__"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which

@@ -44,7 +44,7 @@ def test_every_name_of_torch_stands_for_something(torchs):
 
 def test_every_class_is_in_the_catalogue_or_not_torchs():
     ours = {pages.CHANGES["renamed"].get(torchs, torchs) for torchs in TORCHS}
-    not_torchs = {"Branching", "Criterion", "Elementwise", "Module", "PointwiseCriterion", "AbstractRecurrent",
+    not_torchs = {"Branching", "Criterion", "Elementwise", "Fused", "Module", "PointwiseCriterion", "AbstractRecurrent",
                   "optim.bfgs", "optim.lbfgs_scipy"}
     assert set(CLASSES + METHODS) - ours == not_torchs
 

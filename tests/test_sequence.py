@@ -178,6 +178,14 @@ def test_lengths_reach_layers_in_containers():
     assert not y[2:, 0].any() and not y[1:, 1].any() and y[1, 0].any() and y[0, 1].any()
 
 
+@pytest.mark.parametrize("make", [
+    lambda: nnmod.Sequencer(nnmod.LSTM(3, 2)), lambda: nnmod.Sequential(nnmod.Linear(3, 2)), lambda: nnmod.GRU(3, 2),
+    lambda: nnmod.Sequencer(nnmod.FastLSTM(3, 2, bn=True))])
+def test_lengths_that_nothing_would_read_are_refused(make):
+    with pytest.raises(TypeError, match="no module in .* takes lengths; SeqLSTM"):
+        make().setLengths([1, 2])
+
+
 @pytest.mark.parametrize("lengths, error, words", [
     ([[1, 2]], ValueError, r"lengths must be a tensor of shape \(N,\) of ints >= 0"),
     ([1.5], ValueError, "of ints >= 0"),

@@ -492,7 +492,7 @@ TWINS = [
     Twin("Maxout",
          lambda r: (nnmod.Maxout(a := _int(r, 1, 20), _int(r, 1, 9), _int(r, 1, 5)),
                     r.standard_normal((_int(r, 1, 9), a))),
-         lambda F, m, x: F.linear(x, *map(F.torch.from_numpy, m.modules[0].parameters()[0])).view(
+         lambda F, m, x: F.linear(x, *(_torch().tensor(p, requires_grad=True) for p in m.modules[0].parameters()[0])).view(
              len(x), m.maxoutNumber, m.outputSize).max(1).values,
          sized(lambda s: nnmod.Maxout(s[1], s[1], 4), (16, 64), (128, 256), (256, 512))),
     # broadcast

@@ -593,3 +593,13 @@ def distance_ratio_grad(x, y, norm):
 
 def row_loss(loss):
     return loss
+
+
+# -- what a fused kernel can end with -------------------------------------------------
+
+def identity(x):
+    return x
+
+
+#: Fused kernels name an activation by its number here; each takes the numbers of its formula.
+ACTIVATIONS = (identity, relu, leaky_relu, hard_tanh, tanh, sigmoid)

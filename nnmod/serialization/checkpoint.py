@@ -179,6 +179,7 @@ class _Writer:
             return self._indices[id(module)][0]
         index = len(self.modules)
         self._indices[id(module)] = index, module
+        module = module.forFile()
         entry = {"class": _class_name(type(module)), "state": {}}
         self.modules.append(entry)
         gradients = {gradient_name(name): name for name in module.paramNames}

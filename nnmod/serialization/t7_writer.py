@@ -58,7 +58,10 @@ class _Writer:
             return value.encode()
         if id(value) in self._known:
             return self._known[id(value)][0]
-        made = self._made(value, where)
+        written = value.forFile() if isinstance(value, Stateful) else value
+        made = self._made(written, where)
+        if written is not value:
+            self._known[id(value)] = made, value
         if made is None:
             raise TypeError(f"{_words(where)} is of type {kind.__name__}, but {_HOLDS}")
         return made

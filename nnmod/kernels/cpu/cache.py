@@ -34,7 +34,8 @@ from .simd import VECTOR_BITS
 MOST_BYTES = 256 * 1024 * 1024
 #: ... and each is dropped when nothing has loaded it for so long (s).
 MOST_AGE = 120 * 86400
-_SUFFIX = ".kernel"
+#: What the names of its files end with.
+SUFFIX = ".kernel"
 _DIGEST = hashlib.sha256
 _CPU = pathlib.Path(__file__).parent
 _KERNELS = _CPU.parent
@@ -76,6 +77,30 @@ def prune():
             _drop(path)
 
 
+def read(path):
+    """What was written to a file of the cache, or None where it is not there, or damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = content[:_DIGEST().digest_size], content[_DIGEST().digest_size:]
+    if _DIGEST(content).digest() != digest:
+        return None
+    _note_use(path)
+    return content
+
+
+def write(path, content):
+    """Write bytes to a file of the cache, which others may read meanwhile: all of it, or nothing."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            file.write(_DIGEST(content).digest() + content)
+        os.replace(file.name, path)
+    except OSError:  # disk full, directory gone, permission withdrawn
+        return
+    _prune_once()
+
+
 class KernelCache(NullCache):
     """What Numba asks for the compiled forms of one function.
 
@@ -95,14 +120,10 @@ class KernelCache(NullCache):
         else; what is loaded here needs nothing but the addresses of Numba's runtime.
         """
         try:
-            path = self._path(sig, target_context.codegen())
-            content = path.read_bytes()
-            digest, content = content[:_DIGEST().digest_size], content[_DIGEST().digest_size:]
-            if _DIGEST(content).digest() == digest:
-                found = _restore(target_context, *pickle.loads(content))
-                _note_use(path)
-                return found
-        except Exception:  # nothing there, or unreadable: to be compiled
+            content = read(self._path(sig, target_context.codegen()))
+            if content is not None:
+                return _restore(target_context, *pickle.loads(content))
+        except Exception:  # of another make: to be compiled
             pass
         self._missed(writable())
         return None
@@ -112,13 +133,8 @@ class KernelCache(NullCache):
         try:
             if cres.lifted or cres.library.has_dynamic_globals or not writable():
                 return
-            content = serialize.dumps(_reduce(cres))
-            path = self._path(sig, cres.codegen)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                file.write(_DIGEST(content).digest() + content)
-            os.replace(file.name, path)  # whoever reads meanwhile sees all of it or nothing
-            _prune_once()
-        except Exception:  # disk full, directory gone, permission withdrawn
+            write(self._path(sig, cres.codegen), serialize.dumps(_reduce(cres)))
+        except Exception:  # what cannot be pickled
             pass
 
     def _path(self, sig, codegen):
@@ -130,7 +146,7 @@ class KernelCache(NullCache):
                                _sources(code.co_filename), self._extra_key, code.co_firstlineno, code.co_code,
                                code.co_names, constants)).encode())
         name = re.sub(r"[^\w.]", "", f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}")
-        return directory() / f"{name[-80:]}-{digest.hexdigest()[:32]}{_SUFFIX}"
+        return directory() / f"{name[-80:]}-{digest.hexdigest()[:32]}{SUFFIX}"
 
 
 def _reduce(cres):
@@ -194,7 +210,7 @@ def _entries(folder):
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith((_SUFFIX, ".tmp")):
+                if entry.name.endswith((SUFFIX, ".tmp")):
                     about = entry.stat()
                     found.append((about.st_mtime, about.st_size, entry.path))
     except OSError:

@@ -181,11 +181,10 @@ class _Native:
 _binding = threading.RLock()
 
 
-def function_with_address(function, arguments):
-    """*function* compiled, with Numba's types *arguments* and no result: ``.address`` is C's."""
-    compiled = CFunc(function, (tuple(arguments), numba_types.void), {},
-                     {"error_model": "numpy", "fastmath": FASTMATH})
-    compiled._cache = KernelCache(function, "", _announce)
+def function_with_address(function, arguments, result=numba_types.void, extra_key=""):
+    """*function* compiled for Numba's types *arguments* and *result*: ``.address`` is C's."""
+    compiled = CFunc(function, (tuple(arguments), result), {}, {"error_model": "numpy", "fastmath": FASTMATH})
+    compiled._cache = KernelCache(function, extra_key, _announce)
     compiled.compile()
     return compiled
 

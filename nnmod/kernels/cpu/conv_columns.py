@@ -21,6 +21,7 @@ from . import threads
 from .compile import call, jit, native
 from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_frame, geometry, integer_at,
                          put_integer, rounded, sum_planes)
+from .epilogue import finish, no_end
 from .gemm import pack, product
 from .simd import VECTOR_BYTES, Emitter, address
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
@@ -59,12 +60,12 @@ def _scratch(shared, each, parts):
 
 # -- output --------------------------------------------------------------------------------------
 
-def update_output(g, x, w, b, y):
-    """y <- the convolution of x with w, plus b (empty: without)."""
-    convolve(g, x, w, b, y, False)
+def update_output(g, x, w, b, y, end, kept):
+    """y <- the convolution of x with w, plus b (empty: without), and its *end*; *kept* has no use here."""
+    convolve(g, x, w, b, y, False, end)
 
 
-def convolve(g, x, w, b, y, turned):
+def convolve(g, x, w, b, y, turned, end):
     """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
     offsets = g.kept("turned", lambda: g.turned_offsets()) if turned else g.offsets
     # A kernel of one element reads x where it lies, unless the last vector would reach past its end.
@@ -85,7 +86,7 @@ def convolve(g, x, w, b, y, turned):
                 turned, R, RP, tile_bytes)
     threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, offsets, wide, direct, tile_bytes,
                 shared, slot,
-                panel_bytes)
+                panel_bytes, *end)
 
 
 @jit
@@ -134,29 +135,30 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
 
 @jit
 def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
-            panel_bytes):
+            panel_bytes, norm, activation, low, high):
+    dtype = x.dtype.type
     for part in range(start, stop):
-        call(output_part, (x.dtype.type(0), part, parts, units, address(x), b.size, address(y), aligned(work),
-                           address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes))
+        call(output_part, (dtype(low), dtype(high), part, parts, units, address(x), b.size, address(y), aligned(work),
+                           address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes,
+                           address(norm) if norm.size else 0, activation))
 
 
 @intrinsic
-def _emitted_output(typingctx, like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
-                    shared, slot, panel_bytes):
+def _emitted_output(typingctx, low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct,
+                    tile_bytes, shared, slot, panel_bytes, norm, activation):
     def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        emit_output_part(e, *e.values(args[1:]))
+        e = Emitter(builder, low)
+        emit_output_part(e, *e.values(args))
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 15), codegen
+    return types.void(low, low, *[types.intp] * 17), codegen
 
 
-@native("number", *["int"] * 15)
-def output_part(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
-                slot, panel_bytes):
-    _emitted_output(like, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
-                    shared, slot,
-                    panel_bytes)
+@native("number", "number", *["int"] * 17)
+def output_part(low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
+                slot, panel_bytes, norm, activation):
+    _emitted_output(low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+                    shared, slot, panel_bytes, norm, activation)
 
 
 def _emit_shape(e, wide):
@@ -166,8 +168,8 @@ def _emit_shape(e, wide):
             e.where(wide, WIDE_COLUMNS, e.integer(TALL_COLUMNS)))
 
 
-def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
-                     panel_bytes):
+def emit_output_part(e, low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+                     shared, slot, panel_bytes, norm, activation):
     """The share of one part of all panels of all samples and groups."""
     s, size, wide = Sizes(e, sizes), e.item_bytes, wide.differs(0)
     R, RP, vectors = _emit_shape(e, wide)
@@ -209,6 +211,9 @@ def emit_output_part(e, part, parts, units, x, biased, y, work, sizes, offsets, 
             tiles(e.integer(0), R, whole)
             with e.when(whole * R < s.OG):
                 tiles(whole, s.OG - whole * R, 1)
+        with e.when(norm.differs(0) | activation.differs(0)):
+            e.call(e.function(finish), low, high, y + (sample * s.OG * s.P + first) * size, s.OG, s.P * size,
+                   last - first, norm, s.O, (sample - sample // s.G * s.G) * s.OG, activation)
 
 
 def _emit_list_copies(e, s, p, count, frame, copies):
@@ -284,7 +289,7 @@ def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     back = g.kept("gradient", lambda: as_convolution(g))
     if back:
-        convolve(back, dy, w, nothing, dx, True)
+        convolve(back, dy, w, nothing, dx, True, no_end(dx))
         return
     together = max(1, min(g.CG, _FOLD_BYTES // (g.taps * g.P * g.size)))  # channels
     together = -(-g.CG // -(-g.CG // together))

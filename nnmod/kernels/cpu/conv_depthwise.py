@@ -14,6 +14,7 @@ from . import threads
 from .compile import call, jit, native
 from .conv_columns import as_convolution
 from .conv_frame import aligned, drain_frame, fill_frame, get_integer, integer_at, numbers, put_zeros, sum_planes
+from .epilogue import finish, no_end
 from .simd import VECTOR_BYTES, Emitter, address, broadcast, fma, get, lanes, load, put, store, sum_lanes
 
 #: Vectors of outputs, and taps, that are held in registers at a time.
@@ -26,23 +27,22 @@ def _parts(g, units):
     return max(1, min(threads.get_num_threads(), units, 4 * g.flops // threads.FLOPS_PER_THREAD))
 
 
-def update_output(g, x, w, b, y):
-    """y <- the convolution of x with w, plus b (empty: without)."""
-    _convolve(g, x, w, b, y, False)
+def update_output(g, x, w, b, y, end, kept):
+    """y <- the convolution of x with w, plus b (empty: without), and its *end*; *kept* has no use here."""
+    _convolve(g, x, w, b, y, False, end)
 
 
-def _convolve(g, x, w, b, y, turned):
+def _convolve(g, x, w, b, y, turned, end):
     parts, slot = _parts(g, g.N * g.O), g.frame_bytes(1)
     threads.run(_output, parts, 1, parts, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers,
-                g.offsets, turned,
-                slot)
+                g.offsets, turned, slot, *end)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     back = g.kept("gradient", lambda: as_convolution(g))
     if g.OG == 1 and back:
-        _convolve(back, dy, w, nothing, dx, True)
+        _convolve(back, dy, w, nothing, dx, True, no_end(dx))
         return
     parts, slot = _parts(g, g.N * g.C), g.frame_bytes(1)
     threads.run(_grad_input, parts, 1, parts, dy, w, dx, threads.workspace(64 + parts * slot), g.numbers,
@@ -58,7 +58,7 @@ def acc_grad_parameters(g, x, dy, dw, db, scale):
 
 
 @jit
-def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, turned, slot):
+def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, turned, slot, norm, activation, low, high):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, sw, width, plane, window_row, taps = numbers(sizes)
     zero, size = x.dtype.type(0), x.itemsize
     for part in range(start, stop):
@@ -73,6 +73,9 @@ def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, turned, slot):
                 weights, along = weights + (K - 1) * size, -size
             call(plane_output, (b[o] if b.size else zero, frame, address(offsets), K, weights, along, OH, OW,
                                 window_row, address(y) + unit * P * size))
+            if norm.size or activation:
+                call(finish, (x.dtype.type(low), x.dtype.type(high), address(y) + unit * P * size, 1, P * size, P,
+                              address(norm) if norm.size else 0, O, o, activation))
 
 
 @intrinsic

@@ -10,6 +10,7 @@ not depend on how it is cut.
 from . import conv_columns, threads
 from .compile import call, inline, jit, native
 from .conv_frame import SLACK, aligned, geometry, numbers, rounded, sum_planes
+from .epilogue import finish, no_end
 from .gemm import COLUMN_STEP, ROW_STEP, multiply
 from .simd import VECTOR_BYTES, address, get, lanes, put
 
@@ -28,20 +29,20 @@ def _flat(g, back=False):
         g.G, g.size))
 
 
-def update_output(g, x, w, b, y):
-    """y <- the convolution of x with w, plus b (empty: without)."""
+def update_output(g, x, w, b, y, end, kept):
+    """y <- the convolution of x with w, plus b (empty: without), and its *end*; *kept* has no use here."""
     if g.stride == (1, 1):
-        conv_columns.convolve(_flat(g), x, w, b, y, False)
+        conv_columns.convolve(_flat(g), x, w, b, y, False, end)
         return
     parts, slot = _division(g)
     threads.run(_output, parts, 1, parts, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers, *g.stride,
-                slot)
+                slot, *end)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
     if g.stride == (1, 1):
-        conv_columns.convolve(_flat(g, back=True), dy, w, nothing, dx, True)
+        conv_columns.convolve(_flat(g, back=True), dy, w, nothing, dx, True, no_end(dx))
         return
     parts, slot = _division(g)
     threads.run(_grad_input, parts, 1, parts, dy, w, dx, threads.workspace(64 + parts * slot), g.numbers,
@@ -66,7 +67,7 @@ def _share(part, parts, size, step):
 
 
 @jit
-def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot):
+def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot, norm, activation, low, high):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
     one, size = x.dtype.type(1), x.itemsize
     units = N * G
@@ -84,6 +85,9 @@ def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot):
                         line[p] = value
             multiply(OG, P, CG, 0, OG, 0, P, address(w) + sample % G * OG * CG * size, CG * size, size,
                      seen, P * size, size, address(out), P * size, size, one, beta, 0, 0, 0)
+            if norm.size or activation:
+                call(finish, (x.dtype.type(low), x.dtype.type(high), address(out), OG, P * size, P,
+                              address(norm) if norm.size else 0, O, sample % G * OG, activation))
 
 
 @jit

@@ -23,12 +23,14 @@ Lanes are channels.  Memory, in this order:
 Threads take groups of tiles, or panels of the gradient of the weight: every number is computed
 by one thread, in an order that does not depend on how many there are.
 """
+import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
 from . import threads
 from .compile import call, jit, native
 from .conv_frame import SLACK, aligned, put_zeros, rounded, sum_planes
+from .epilogue import finish, no_end
 from .simd import VECTOR_BYTES, Emitter, address, lanes
 from .tiles import TALL_COLUMNS, TALL_ROWS, emit_turn, tall_tile
 
@@ -37,11 +39,13 @@ _TILES = 64
 #: Panels of products that are transformed back together.
 _TOGETHER = 2
 _CELLS = 36
+#: Weights are compared in blocks of so many.
+_BLOCK = 4096
 _SIDE = 6
 
 
-def pays(g):
-    """Whether this method is expected to be faster than plain products.
+def pays(g, kept=False):
+    """Whether this method is expected to be faster than plain products; *kept*: with U of an earlier call.
 
     In multiply-adds of a vector, for each pair of planes: the products and the transforms of
     patches, products and kernels, with weights as measured.
@@ -49,7 +53,7 @@ def pays(g):
     tiles = g.N * -(-g.OH // 4) * -(-g.OW // 4)
     columns = TALL_COLUMNS * VECTOR_BYTES // g.size
     wasted = rounded(g.O, columns) / g.O
-    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + 40 < 0.65 * g.N * g.P
+    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + (12 if kept else 40) < 0.65 * g.N * g.P
 
 
 class Plan:
@@ -93,24 +97,62 @@ def _backward(g):
                   lambda: Plan(g.O, g.OH, g.OW, g.C, g.H, g.W, 2 - g.ph, 2 - g.pw, g.N, g.size))
 
 
-def update_output(g, x, w, b, y):
-    """y <- the convolution of x with w, plus b (empty: without)."""
-    _correlate(_forward(g), x, w, b, y, 0, g.flops)
+def update_output(g, x, w, b, y, end, kept):
+    """y <- the convolution of x with w, plus b (empty: without), and its *end*; U may be *kept*, see kept_size."""
+    _correlate(_forward(g), x, w, b, y, 0, g.flops, end, kept)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
-    _correlate(_backward(g), dy, w, nothing, dx, 1, g.flops)
+    _correlate(_backward(g), dy, w, nothing, dx, 1, g.flops, no_end(dx), None)
 
 
-def _correlate(plan, x, w, b, y, turned, flops):
+def kept_size(g):
+    """How many bytes hold U, a copy of the weights it was made of, and a byte that says they are there."""
+    return 64 + _forward(g).u_bytes + g.O * g.K * g.size + 1
+
+
+def _correlate(plan, x, w, b, y, turned, flops, end, kept):
     parts = max(1, min(threads.get_num_threads(), plan.groups, flops // (2 * threads.FLOPS_PER_THREAD)))
     square = rounded(2 * VECTOR_BYTES * plan.columns + SLACK, 64)
-    work = threads.workspace(64 + plan.u_bytes + parts * max(plan.slot, square))
-    threads.run(_kernels, plan.panels * plan.planes, threads.grain(_CELLS * plan.columns, threads.ELEMENTS_PER_THREAD),
-                w, work, turned, plan.planes, plan.wanted, plan.columns, plan.u_cell, plan.u_panel)
-    threads.run(_tiles, parts, 1, parts, plan.groups, x, b, y, work, plan.u_bytes, plan.slot, plan.patch, plan.v_bytes,
-                plan.m_bytes, plan.sizes)
+    slots = parts * max(plan.slot, square)
+    if kept is None:
+        before = plan.u_bytes
+        u = work = threads.workspace(64 + before + slots)
+    else:
+        before, u, work = 0, kept, threads.workspace(64 + slots)
+    if kept is None or not _still(w, kept, 64 + plan.u_bytes):
+        threads.run(_kernels, plan.panels * plan.planes,
+                    threads.grain(_CELLS * plan.columns, threads.ELEMENTS_PER_THREAD),
+                    w, u, turned, plan.planes, plan.wanted, plan.columns, plan.u_cell, plan.u_panel)
+    threads.run(_tiles, parts, 1, parts, plan.groups, x, b, y, u, work, before, plan.slot, plan.patch, plan.v_bytes,
+                plan.m_bytes, plan.sizes, *end)
+
+
+def _still(w, kept, start):
+    """Whether the weights are, to the bit, those that U was made of; from now on they are."""
+    if kept[-1]:
+        # Any of the threads may find a difference; all would write the same byte.
+        threads.run(_compare, w.size, threads.ELEMENTS_PER_THREAD, w, kept, start)
+    if kept[-1]:
+        return True
+    kept[start:start + w.nbytes].view(w.dtype)[...] = w.reshape(-1)
+    kept[-1] = 1
+    return False
+
+
+@jit
+def _compare(start, stop, w, kept, offset):
+    here = w.reshape(w.size).view(np.int32)
+    there = kept[offset:offset + 4 * w.size].view(np.int32)
+    for first in range(start, stop, _BLOCK):
+        a, b = here[first:min(stop, first + _BLOCK)], there[first:min(stop, first + _BLOCK)]
+        different = np.int32(0)
+        for i in range(a.size):
+            different |= a[i] ^ b[i]
+        if different:
+            kept[kept.size - 1] = 0
+            return
 
 
 @jit
@@ -130,14 +172,15 @@ def _kernels(start, stop, w, work, turned, planes, wanted, columns, u_cell, u_pa
 
 
 @jit
-def _tiles(start, stop, parts, groups, x, b, y, work, u_bytes, slot, patch_bytes, v_bytes, m_bytes, sizes):
+def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot, patch_bytes, v_bytes, m_bytes, sizes,
+           norm, activation, low, high):
     (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
-    u = aligned(work)
+    u = aligned(transformed)
     panels = (wanted + columns - 1) // columns
     for part in range(start, stop):
-        patch = u + u_bytes + part * slot
+        patch = aligned(work) + before + part * slot
         v = patch + patch_bytes
         m = v + v_bytes
         strip = m + m_bytes
@@ -168,6 +211,15 @@ def _tiles(start, stop, parts, groups, x, b, y, work, u_bytes, slot, patch_bytes
                                               address(b) + o * size if b.size else 0, min(step, wanted - o), strip,
                                               address(y) + (((n * wanted + o) * OH + 4 * line) * OW) * size,
                                               OW * size, OH * OW * size, min(4, OH - 4 * line), OW))
+            row = first
+            while row < last and (norm.size or activation):
+                n, top = row // down, row % down
+                high_row = min(down, top + last - row)
+                here = address(y) + (n * wanted * OH + 4 * top) * OW * size
+                call(finish, (x.dtype.type(low), x.dtype.type(high), here, wanted, OH * OW * size,
+                              (min(OH, 4 * high_row) - 4 * top) * OW, address(norm) if norm.size else 0,
+                              wanted, 0, activation))
+                row += high_row - top
 
 
 # -- the gradient of the weight ---------------------------------------------------------------------

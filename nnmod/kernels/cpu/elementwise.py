@@ -159,7 +159,7 @@ class _Sum:
 def _build(formula, source, tag):
     """Compile *source*, a function that calls ``formula``, as if it stood in formula's file."""
     code = formula.__code__
-    namespace = {"formula": _compilable(formula), "block": _BLOCK, "__name__": formula.__module__}
+    namespace = {"formula": compilable(formula), "block": _BLOCK, "__name__": formula.__module__}
     exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), namespace)
     loop = namespace["loop"]
     loop.__qualname__ = loop.__name__ = f"{formula.__name__}_{tag}".replace("<", "").replace(">", "")
@@ -171,16 +171,16 @@ _REPLACED = {formulas.constant, formulas.select, formulas.exp, formulas.expm1, f
              formulas.log1p, formulas.power, formulas.tanh, formulas.sqrt, formulas.fabs}
 
 
-def _compilable(formula):
+def compilable(formula):
     """*formula* as a compiled function, and with it the plain functions that it calls."""
     if formula in _REPLACED:
         return formula
     scope = dict(formula.__globals__)
     for name in formula.__code__.co_names:
         if isinstance(scope.get(name), types.FunctionType) and scope[name] not in _REPLACED:
-            scope[name] = _compilable(scope[name])
+            scope[name] = compilable(scope[name])
     cells = tuple(
-        types.CellType(_compilable(cell.cell_contents))
+        types.CellType(compilable(cell.cell_contents))
         if isinstance(cell.cell_contents, types.FunctionType) else cell
         for cell in formula.__closure__ or ()
     ) or None

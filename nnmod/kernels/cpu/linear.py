@@ -35,13 +35,7 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
         bias = bias.copy()
     alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
     dense = a.flags.carray and b.flags.carray and c.flags.carray and bias.flags.carray
-    work, size, parts, by_columns = _no_work, 0, 1, N >= M
-    if M * N * K > _SMALL:
-        if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
-            steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // c.itemsize)) if by_columns else -(-M // ROW_STEP)
-            parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
-        size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, c.itemsize)
-        work = threads.workspace(parts * size)
+    parts, by_columns, work, size = divided(M, N, K, c.itemsize)
     if dense:
         kernel, args = _gemm, (a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
     else:  # as addresses: every other combination of layouts would be compiled of its own
@@ -54,6 +48,18 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
         kernel(0, 1, 1, by_columns, *args)
     else:
         threads.run(kernel, parts, 1, parts, by_columns, *args)
+
+
+def divided(M, N, K, itemsize):
+    """How a product is cut: into how many parts, whether of columns, scratch memory, and each part's share of it."""
+    work, size, parts, by_columns = _no_work, 0, 1, N >= M
+    if M * N * K > _SMALL:
+        if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
+            steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
+            parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
+        size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize)
+        work = threads.workspace(parts * size)
+    return parts, by_columns, work, size
 
 
 def _address(array):
@@ -108,13 +114,20 @@ def _gemm_at(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_c
 def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
            alpha, beta, bias, work, work_size):
     for part in range(start, stop):
-        top, bottom, left, right = 0, M, 0, N
-        if by_columns:
-            left, right = _share(part, parts, N, COLUMN_STEP * lanes(alpha))
-        else:
-            top, bottom = _share(part, parts, M, ROW_STEP)
+        top, bottom, left, right = part_of(part, parts, by_columns, M, N, alpha)
         multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
                  alpha, beta, bias, address(work) + part * work_size, work_size)
+
+
+@inline
+def part_of(part, parts, by_columns, M, N, like):
+    """The rows and columns of c (M, N), of the dtype of *like*, that are a part's."""
+    top, bottom, left, right = 0, M, 0, N
+    if by_columns:
+        left, right = _share(part, parts, N, COLUMN_STEP * lanes(like))
+    else:
+        top, bottom = _share(part, parts, M, ROW_STEP)
+    return top, bottom, left, right
 
 
 @inline

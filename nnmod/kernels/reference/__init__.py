@@ -57,6 +57,10 @@ from .frames import temporal_conv_acc_grad_parameters as temporal_conv_acc_grad_
 from .frames import temporal_conv_update_grad_input as temporal_conv_update_grad_input
 from .frames import temporal_conv_update_output as temporal_conv_update_output
 from .frames import temporal_conv_work_size as temporal_conv_work_size
+from .fused import conv2d_fused_update_output as conv2d_fused_update_output
+from .fused import conv2d_kept_size as conv2d_kept_size
+from .fused import linear_fused_update_output as linear_fused_update_output
+from .fused import norm_of_statistics as norm_of_statistics
 from .gradient import total_variation_update_grad_input as total_variation_update_grad_input
 from .indexing import index_axis as index_axis
 from .indexing import index_axis_update_grad_input as index_axis_update_grad_input

@@ -1,0 +1,230 @@
+"""Networks that see further: neighbours that run as one kernel.  Fused, and what net.fused() does."""
+import weakref
+
+from . import kernels, tensor
+from .activation import HardTanh, LeakyReLU, ReLU, ReLU6
+from .container import Concat, DepthConcat, Parallel, Sequential
+from .convolution import SpatialConvolution, SpatialConvolutionMM, SpatialDilatedConvolution
+from .graph import gModule
+from .linear import Linear, LinearNoBias
+from .module import Module
+from .normalization import BatchNormalization, SpatialBatchNormalization
+from .sigmoid import Sigmoid, Tanh
+from .table import ConcatTable, ParallelTable
+
+# Only these very classes are joined: a class derived from one of them may compute something else.
+_PRODUCTS = {Linear: BatchNormalization, LinearNoBias: BatchNormalization,
+             SpatialConvolution: SpatialBatchNormalization, SpatialConvolutionMM: SpatialBatchNormalization,
+             SpatialDilatedConvolution: SpatialBatchNormalization}
+_ACTIVATIONS = {cls: kernels.formulas.ACTIVATIONS.index(cls.function.formula)
+                for cls in (ReLU, LeakyReLU, ReLU6, HardTanh, Tanh, Sigmoid)}
+_CONTAINERS = {Concat, DepthConcat, Parallel, ConcatTable, ParallelTable, gModule}
+_VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradParameters"}
+
+
+class Fused(Sequential):
+    """A product, its batch normalisation and its activation, run as one kernel.
+
+    What ``net.fused()`` puts in the place of neighbours; its repr names them.  The output is
+    finished while it is in the cache: the bits are those of the modules one after the other,
+    unless a convolution takes another method.  Gradients are those of the modules, too.
+
+    Parameters
+    ----------
+    *modules : Module
+        A Linear or a convolution of images; then a batch normalisation, an activation or both:
+        ReLU, ReLU6, LeakyReLU with a slope >= 0, HardTanh, Tanh or Sigmoid.
+
+    Shapes
+    ------
+    input   what the product takes
+    output  what it returns
+
+    In training a batch normalisation needs the whole output of the product, and the modules run
+    one after the other.  In evaluation it is part of the kernel, as a normalisation with numbers
+    that are made of the running statistics at every forward: there are no folded weights that
+    could be out of date.  Raises ValueError for other modules.  Source: Abadi et al., "TensorFlow:
+    a system for large-scale machine learning", 2016, for the idea of fused kernels.
+
+    The network that ``net.fused()`` returns has the parameters, gradients and running statistics
+    of the plain one, the very arrays, also after getParameters of either; mode, buffers and
+    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.
+
+    >>> import numpy as np
+    >>> from nnmod import Linear, ReLU
+    >>> Sequential(Linear(3, 4), ReLU(), Linear(4, 2)).fused()
+    Sequential {
+      [0] Fused(Linear(3 -> 4) + ReLU())
+      [1] Linear(4 -> 2)
+    }
+    >>> both = Fused(Linear(3, 2), ReLU())
+    >>> both
+    Fused(Linear(3 -> 2) + ReLU())
+    >>> both.forward(np.ones((4, 3), np.float32)).shape
+    (4, 2)
+    """
+
+    bufferNames = ("_norm", "_gradMiddle", "_keptWeights", "_whole")
+    backwardNeeds = frozenset({"input", "output"})
+    inplace = sharesInput = False
+    dissolves = True
+
+    def __init__(self, *modules):
+        super().__init__()
+        for name in self.bufferNames:
+            setattr(self, name, None)
+        self._setChildren(list(modules))
+
+    def _checkChildren(self, children):
+        if _joinable(children) != len(children):
+            raise ValueError("Fused takes a Linear or a convolution of images, then a batch normalization of its "
+                             f"planes, an activation that it knows, or both; got {', '.join(map(repr, children))}")
+
+    def forFile(self):
+        """The same modules in a Sequential."""
+        plain = Sequential()
+        state = self.__getstate__()
+        vars(plain).update({name: state[name] for name in vars(plain)})
+        return plain
+
+    # -- the verbs --------------------------------------------------------------------
+
+    def updateOutput(self, input):
+        """The output of the last module."""
+        input = self.takeInput(input)
+        modules = self.modules
+        normed = type(modules[1]) not in _ACTIVATIONS
+        if normed and modules[1].train:
+            self._whole = None
+            return super().updateOutput(input)
+        if self._whole is None:
+            self._whole, self.output = True, None  # it was the last module's
+        last, norm, index = modules[-1], None, 0
+        number = _ACTIVATIONS.get(type(last))
+        try:
+            if normed:
+                index = 1
+                norm = modules[1].line(self)
+                modules[1]._stateMoved = False
+                index = 0
+            return modules[0].compute(self, input, norm, (number, *last.numbers()) if number else ())
+        except Exception as error:
+            self.located(error, index, "forward", input)
+            raise
+
+    def backward(self, input, gradOutput, scale=1.0):
+        """backward of every module, last to first."""
+        self._checkBackward(input, gradOutput)
+        if not self._prepared(input, gradOutput):
+            return super().backward(input, gradOutput, scale)
+        first = self.modules[0]
+        if self._needsGradInput:
+            self.call(0, "updateGradInput", self._input, self._gradMiddle)
+        self.call(0, "accGradParameters", self._input, self._gradMiddle, scale)
+        self.gradInput = first.gradInput if self._needsGradInput else None
+        return self.gradInput
+
+    def updateGradInput(self, input, gradOutput):
+        """updateGradInput of every module, last to first."""
+        if not self._prepared(input, gradOutput):
+            return super().updateGradInput(input, gradOutput)
+        self.gradInput = self.call(0, "updateGradInput", self._input, self._gradMiddle)
+        return self.gradInput
+
+    def accGradParameters(self, input, gradOutput, scale=1.0):
+        """accGradParameters of every module; needs updateGradInput before it."""
+        if not self._prepared(input, gradOutput):
+            return super().accGradParameters(input, gradOutput, scale)
+        self.call(0, "accGradParameters", self._input, self._gradMiddle, scale)
+
+    def _prepared(self, input, gradOutput):
+        """Let the product go on from here; False: all modules have had a forward, and go on one after the other."""
+        if self._whole is None:
+            return False
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        first, last = self.modules[0], self.modules[-1]
+        if type(self.modules[1]) not in _ACTIVATIONS:
+            # What lies between product and normalisation was never written: it is made now.
+            norm, output = self.modules[1], self.output
+            mode, norm.train = norm.train, False
+            super().updateOutput(input)
+            norm.train, self.output = mode, output
+            return False
+        gradMiddle = self.resize("_gradMiddle", self.output.shape, like=self.output)
+        last.derivative(self.output, gradOutput, gradMiddle, *last.numbers())
+        first._given = first._input = input
+        first._gradOutput = gradMiddle
+        return True
+
+    # -- text -------------------------------------------------------------------------
+
+    def __repr__(self):
+        return f"Fused({' + '.join(map(repr, self.modules))})"
+
+
+# -- joining -----------------------------------------------------------------------------
+
+def _fused(net):
+    """A network with the tensors of *net*, and a Fused where neighbours can be joined, wherever in the tree.
+
+    Both know of each other, so that getParameters of either replaces the tensors of both.
+    """
+    net.parameters()  # says so where sizes are unknown
+    names = {name for module in net.listModules() for name in module._tensorNames()
+             if tensor.is_tensor(getattr(module, name, None))}
+    twin = net.clone(*sorted(names))
+    for module, other in zip(net.listModules(), twin.listModules()):
+        kin = vars(module).setdefault("_kin", weakref.WeakSet((module,)))
+        kin.add(other)
+        other._kin = kin
+    return _joined(twin, any(module.inplace for module in twin.listModules()))
+
+
+def _joined(module, overwriting):
+    if not _usual(module):
+        return module
+    if type(module) is Sequential:
+        rest, children = [_joined(child, overwriting) for child in module.modules], []
+        while rest:
+            count = _joinable(rest, overwriting)
+            if count:
+                child = Fused(*rest[:count])
+                child.train, child._type = rest[0].train, rest[0]._type
+                child.needsGradInput = rest[0].needsGradInput
+                children.append(child)
+            else:
+                count = 1
+                children.append(rest[0])
+            rest = rest[count:]
+        module._setChildren(children)
+    elif type(module) in _CONTAINERS:
+        module._setChildren([_joined(child, overwriting) for child in module.modules])
+    return module
+
+
+def _joinable(modules, overwriting=False):
+    """How many of *modules*, from the first on, run as one: 0 where that is fewer than two.
+
+    overwriting  whether some module may overwrite the last one's output, which that one's
+                 backward, unlike Fused's, might not need
+    """
+    norm = _PRODUCTS.get(type(modules[0])) if modules and _usual(modules[0]) else None
+    if norm is None:
+        return 0
+    count, planes = 1, getattr(modules[0], "outputSize", None) or modules[0].nOutputPlane
+    if len(modules) > 1 and type(modules[1]) is norm and _usual(modules[1]) and modules[1].nOutput in (None, planes):
+        count = 2
+    if len(modules) > count and type(modules[count]) in _ACTIVATIONS and _usual(modules[count]):
+        last = modules[count]
+        by_output = last.backwardNeeds == {"output"} or not overwriting
+        if by_output and not (type(last) is LeakyReLU and last.negval < 0):
+            count += 1
+    return count if count > 1 else 0
+
+
+def _usual(module):
+    """Whether nobody has put another verb into this very module."""
+    return not _VERBS & vars(module).keys()
+
+
+Module._fuse = staticmethod(_fused)

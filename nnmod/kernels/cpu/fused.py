@@ -1,0 +1,80 @@
+"""Neighbours as one kernel on the CPU.  Meaning and shapes: kernels/reference/fused.py.
+
+A product finishes what it has written while that is in the cache: see epilogue.py.  Threads
+take what they take of the product alone, so that no bit depends on how many there are.
+"""
+import math
+
+from . import threads
+from .compile import jit
+from .conv_frame import geometry
+from .convolution import METHODS, method
+from .conv_winograd import kept_size
+from .epilogue import activate, no_end
+from .gemm import multiply
+from .linear import divided, empty_vector, part_of
+from .simd import address
+
+
+def norm_of_statistics(w, b, mean, var, norm, eps):
+    """The normalisation that batch normalisation amounts to in evaluation.  See the reference."""
+    _norm_of_statistics(empty_vector(mean) if w is None else w, empty_vector(mean) if b is None else b, mean, var, norm,
+                        float(eps))
+
+
+@jit
+def _norm_of_statistics(w, b, mean, var, norm, eps):
+    for c in range(mean.size):
+        norm[0, c] = mean[c]
+        norm[1, c] = 1 / math.sqrt(float(var[c]) + eps)
+        if w.size:
+            norm[1, c] *= w[c]
+        norm[2, c] = b[c] if b.size else norm.dtype.type(0)
+
+
+def linear_fused_update_output(x, w, b, norm, y, activation=0, low=0.0, high=0.0):
+    """y <- activation of the normalised x w^T + b.  See the reference."""
+    N, O = y.shape
+    if N == 0:
+        return
+    parts, by_columns, work, size = divided(N, O, x.shape[1], y.itemsize)
+    args = (x, w, empty_vector(y) if b is None else b, no_end(y)[0] if norm is None else norm, y, activation,
+            float(low), float(high), work, size)
+    if parts == 1:
+        _linear(0, 1, 1, by_columns, *args)
+    else:
+        threads.run(_linear, parts, 1, parts, by_columns, *args)
+
+
+@jit
+def _linear(start, stop, parts, by_columns, x, w, b, norm, y, activation, low, high, work, work_size):
+    (N, O), K, size, number = y.shape, x.shape[1], y.itemsize, y.dtype.type
+    low, high = number(low), number(high)
+    for part in range(start, stop):
+        top, bottom, left, right = part_of(part, parts, by_columns, N, O, low)
+        multiply(N, O, K, top, bottom, left, right, address(x), K * size, size, address(w), size, K * size,
+                 address(y), O * size, size, number(1), number(0), address(b) if b.size else 0,
+                 address(work) + part * work_size, work_size)
+        for n in range(top, bottom):
+            run = y[n, left:right]
+            if norm.size:
+                center, factor, shift = norm[0, left:right], norm[1, left:right], norm[2, left:right]
+                for o in range(run.size):
+                    run[o] = (run[o] - center[o]) * factor[o] + shift[o]
+            activate(run, activation, low, high)
+
+
+def conv2d_kept_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1, dtype="float32"):
+    """How many bytes of what is made of the weights are worth keeping.  See the reference."""
+    g = geometry(tuple(x_shape), tuple(w_shape), tuple(y_shape), stride, pad, dilation, groups,
+                 4 if dtype == "float32" else 8)
+    return kept_size(g) if g.flops and method(g, True) == "winograd" else 0
+
+
+def conv2d_fused_update_output(x, w, b, norm, y, kept, stride, pad, dilation=(1, 1), groups=1, activation=0,
+                               low=0.0, high=0.0):
+    """y <- activation of the normalised convolution.  See the reference."""
+    g = geometry(x.shape, w.shape, y.shape, stride, pad, dilation, groups, y.itemsize)
+    if g.flops:
+        end = (no_end(y)[0] if norm is None else norm, activation, float(low), float(high))
+        METHODS[method(g, kept is not None)].update_output(g, x, w, empty_vector(y) if b is None else b, y, end, kept)
