@@ -10,7 +10,7 @@ import io
 import os
 
 from .. import check
-from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_special
+from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_wrappers
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python
@@ -144,5 +144,5 @@ GRAPH = t7_graph.Graph()
 _USUAL = {name: layout.build for name, layout in t7_modules.LAYOUTS.items()}
 _USUAL |= {name: _USUAL[twin] for name, twin in t7_modules.TWINS.items()}
 _USUAL |= {GRAPH.name: GRAPH.build, t7_criterion.CONFUSION.name: t7_criterion.CONFUSION.build}
-_USUAL |= {name: t7_special.inner_module for name in ("nn.DataParallelTable", "nn.Inception")}
+_USUAL |= {name: t7_wrappers.inner_module for name in ("nn.DataParallelTable", "nn.Inception")}
 BUILDERS.update(_USUAL)

@@ -18,7 +18,7 @@ from ..linear import Linear, LinearWeightNorm, PartialLinear
 from ..lookup import LookupTable
 from ..lp_pooling import SpatialLPPooling
 from ..maxout import Maxout
-from ..module import Module, gradient_name
+from ..module import gradient_name
 from ..normalization import InstanceNormalization, LayerNormalization, Normalize
 from ..padding import SpatialZeroPadding
 from ..plane_convolution import SpatialConvolutionMap, SpatialDepthWiseConvolution, SpatialFullConvolutionMap
@@ -34,7 +34,6 @@ from ..table import ConcatTable, MapTable, ParallelTable
 from .t7_classes import Layout, one_based, place, write_tensors
 from .t7_format import Storage
 from .t7_modules import add
-from .t7_objects import Opaque
 from .t7_reader import Unbuildable, position
 
 
@@ -554,22 +553,6 @@ class _MapTable(Layout):
         names = params + [gradient_name(p) for p in params]
         out.update(module=inner, modules=list(module.modules), shared=module.shared,
                    sharedparams=names or ["weight", "bias", "gradWeight", "gradBias"])
-
-
-def inner_module(fields):
-    """The module inside of one that computes nothing itself: a DataParallelTable's first replica, dpnn's Inception."""
-    inner = fields.get("module", None)
-    if inner is None:
-        held = fields.get("modules")
-        if not isinstance(held, list) or not held or (fields.name == "nn.Inception" and len(held) > 1):
-            raise Unbuildable("it must hold a module")
-        inner = held[0]
-    if not isinstance(inner, Module) or isinstance(inner, Opaque):
-        raise Unbuildable("the module that it holds cannot be built")
-    # It stands in the place of the outer one: as deep as it is, and of its own type.
-    fields.reader.keep_depth(inner)
-    fields.keep_type = True
-    return inner
 
 
 def torch_type(name):
