@@ -186,7 +186,8 @@ class Reader:
         key = id(raw.storage), raw.offset, raw.shape, raw.strides, dtype
         if key not in self._arrays:
             array = raw.array
-            if array.size > 8 * max(data.size, 8):
+            # Sizes beside a 0 stand for no element, and a constructor may allocate what they say.
+            if max(array.size, *array.shape) > 8 * max(data.size, 8):
                 raise Unbuildable(f"a tensor of sizes {array.shape} repeats a storage of {data.size} elements")
             if array.dtype != dtype:
                 array = view(raw, dtype, data=self._widened(raw.storage, dtype))
