@@ -1,12 +1,19 @@
 """Damaged files of Torch7: each gives a value or a T7Error, and nothing else, in time and memory that it explains.
 
     python tests/fuzz_t7.py --seconds 60
+    python tests/fuzz_t7.py --count 10000000
+
+Small files are tried oftener than large ones; some with their bytes changed, some with their
+objects.  The process may take no more memory than MEGABYTES over what it started with, and no file
+more time than SLOW.
 """
 import argparse
 import io
+import itertools
 import pathlib
 import random
 import resource
+import signal
 import struct
 import sys
 import tarfile
@@ -20,6 +27,9 @@ if __name__ == "__main__":
 import nnmod  # noqa: E402
 from nnmod.serialization import t7_format  # noqa: E402
 
+MEGABYTES = 400
+SLOW = 20.0
+
 #: Numbers that break readers.
 NUMBERS = (0, 1, -1, 2, 3, 4, 7, 8, 9, 64, 65, 127, 255, 256, 1000, 2**15, 2**24, 2**31 - 1, -2**31, 2**31)
 LONGS = (*NUMBERS, 2**32, 2**40, 2**62, 2**63 - 1, -2**63, 10**18)
@@ -31,7 +41,27 @@ def seeds(limit=20_000):
     found = {path.name: path.read_bytes() for path in sorted((FOLDER / "t7").glob("*.t7"))}
     with tarfile.open(FOLDER / "modules.tar.xz") as tar:
         found |= {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    state = nnmod.random.get_state()
+    for module in written():  # classes that were not recorded
+        file = io.BytesIO()
+        nnmod.save(file, module)
+        found[repr(module)] = file.getvalue()
+    nnmod.random.set_state(state)
     return {name: data for name, data in found.items() if len(data) <= limit}
+
+
+def written():
+    """Modules of packages beside nn, whose files nnmod writes."""
+    return (nnmod.SeqLSTM(2, 3), nnmod.SeqLSTMP(2, 3, 2), nnmod.SeqGRU(2, 2), nnmod.SeqBRNN(2, 2, True),
+            nnmod.Sequencer(nnmod.LSTM(2, 2)), nnmod.Sequencer(nnmod.FastLSTM(2, 2)), nnmod.Repeater(nnmod.GRU(2, 2), 2),
+            nnmod.Sequencer(nnmod.GRU(2, 2, p=0.5)), nnmod.Sequencer(nnmod.Linear(2, 2)), nnmod.NormStabilizer(),
+            nnmod.Recurrent(2, nnmod.Linear(2, 2), nnmod.Linear(2, 2)), nnmod.LookupTableMaskZero(3, 2),
+            nnmod.Recurrence(nnmod.Sequential(nnmod.JoinTable(0, 1), nnmod.Linear(4, 2)), 2, 1),
+            nnmod.MaskZero(nnmod.Linear(2, 2), 1), nnmod.SeqReverseSequence(0), nnmod.SAdd(1), nnmod.CopyGrad(),
+            nnmod.MaskZeroCriterion(nnmod.MSECriterion(), 1), nnmod.SequencerCriterion(nnmod.MSECriterion()),
+            nnmod.InstanceNormalization(2), nnmod.AffineGridGeneratorBHWD(2, 3), nnmod.BilinearSamplerBHWD(),
+            nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
+            nnmod.SpatialSymmetricPadding(1, 1, 1, 1))
 
 
 def mutated(data, pool, rng):
@@ -76,7 +106,7 @@ def mutated(data, pool, rng):
 
 def restructured(raw, rng):
     """The object *raw* with another value in some place, so that the file stays readable."""
-    tables, seen, waiting = [], set(), [raw]
+    tables, tensors, seen, waiting = [], [], set(), [raw]
     while waiting:
         thing = waiting.pop()
         if id(thing) in seen:
@@ -84,6 +114,8 @@ def restructured(raw, rng):
         seen.add(id(thing))
         if isinstance(thing, t7_format.Torch):
             waiting += [thing.content, *thing.before]
+        elif isinstance(thing, t7_format.Tensor):
+            tensors.append(thing)
         elif isinstance(thing, t7_format.Table):
             tables += [thing] if thing.items else []
             waiting += [item for pair in thing.items for item in pair]
@@ -105,16 +137,35 @@ def restructured(raw, rng):
             table.items[at] = rng.choice(values), value
         else:
             table.items[at] = key, raw
+    if tensors and rng.random() < 0.5:
+        _reshape(rng.choice(tensors), tensors, rng)
     file = io.BytesIO()
-    t7_format.Writer(file).object(raw)
+    t7_format.Writer(file, ascii=rng.random() < 0.2).object(raw)
     return file.getvalue()
 
 
-def attempt(data, slow=20.0):
+def _reshape(tensor, tensors, rng):
+    """Another size, stride, offset, storage or class for *tensor*."""
+    kind, number = rng.randrange(5), rng.choice(LONGS[:-2])
+    if kind == 0 and tensor.shape:
+        at = rng.randrange(len(tensor.shape))
+        tensor.shape = (*tensor.shape[:at], number, *tensor.shape[at + 1:])
+    elif kind == 1 and tensor.strides:
+        at = rng.randrange(len(tensor.strides))
+        tensor.strides = (*tensor.strides[:at], number, *tensor.strides[at + 1:])
+    elif kind == 2:
+        tensor.offset = min(number, 2**62)  # it is written one larger
+    elif kind == 3:
+        tensor.storage = rng.choice(tensors).storage
+    else:
+        tensor.shape, tensor.strides = (*tensor.shape, 1), (*tensor.strides, 1)
+
+
+def attempt(data, slow=SLOW, load=None):
     """Load *data*: whether it gave a value.  Raises AssertionError for anything but a value or a T7Error."""
     start = time.perf_counter()
     try:
-        nnmod.load(io.BytesIO(data))
+        (load or nnmod.load)(io.BytesIO(data))
         good = True
     except nnmod.T7Error as error:
         assert str(error) and "position" in vars(error), error
@@ -123,43 +174,77 @@ def attempt(data, slow=20.0):
     return good
 
 
-def fuzz(seconds, seed=0, count=None, megabytes=None):
-    """Try damaged files for *seconds*, or *count* of them: how many were tried, and how many gave a value."""
+def fuzz(seconds=None, seed=0, count=None, report=None, load=None):
+    """Try damaged files for *seconds*, or *count* of them: how many were tried, and how many gave a value.
+
+    *report* is called with both numbers once a minute.
+    """
     rng = random.Random(seed)
     files = list(seeds().values())
+    # A number drawn from the sums picks a file: one of 100 bytes is tried 30 times as often as one of 10,000.
+    sums = list(itertools.accumulate(len(data) ** -0.75 for data in files))
     tried = good = 0
-    end = time.perf_counter() + seconds
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    while time.perf_counter() < end and (count is None or tried < count):
-        data = rng.choice(files)
-        raw = t7_format.read(data) if rng.random() < 0.4 else None
+    start = minute = time.perf_counter()
+    while (count is None or tried < count) and (seconds is None or time.perf_counter() - start < seconds):
+        data, = rng.choices(files, cum_weights=sums)
+        raw = t7_format.read(data) if rng.random() < 0.3 else None
         if isinstance(raw, (t7_format.Table, t7_format.Torch)):
             data = restructured(raw, rng)
         else:
             data = mutated(data, files, rng)
         try:
-            good += attempt(data)
+            good += attempt(data, load=load)
         except BaseException:
             failed = pathlib.Path(tempfile.gettempdir()) / "fuzz_t7_failed.t7"
             failed.write_bytes(data)
-            print(f"the file is kept as {failed}")
+            print(f"seed {seed}, after {tried} files: the file is kept as {failed}")
             raise
         tried += 1
-        if megabytes and tried % 50 == 0:
-            grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-            assert grown < megabytes, f"{grown:.0f} MB more after {tried} files"
+        if report is not None and time.perf_counter() - minute > 60:
+            minute = time.perf_counter()
+            report(tried, good)
     return tried, good
+
+
+def limited():
+    """Hold this process to its memory from here on, and let the alarm of ``timed`` be an error."""
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + MEGABYTES * 2**20,) * 2)
+
+    def too_slow(*_):
+        raise AssertionError("too slow")
+
+    signal.signal(signal.SIGALRM, too_slow)
+
+
+def timed(load):
+    """*load*, with an alarm after SLOW seconds, which ends what never ends by itself."""
+    def run(file):
+        signal.setitimer(signal.ITIMER_REAL, SLOW)
+        try:
+            return load(file)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return run
 
 
 def main():
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, help="how long; a minute, unless --count is given")
+    parser.add_argument("--count", type=int, help="how many files")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     seed = random.randrange(2**32) if options.seed is None else options.seed
-    tried, good = fuzz(options.seconds, seed, megabytes=400)
-    print(f"seed {seed}: {tried} files, {good} gave a value, {tried - good} a T7Error")
+    seconds = 60 if options.seconds is None and options.count is None else options.seconds
+    fuzz(0.5, seed)  # what is imported on the way belongs to the start
+    limited()
+
+    def report(tried, good):
+        print(f"seed {seed}: {tried} files, {good} gave a value, {tried - good} a T7Error", flush=True)
+
+    report(*fuzz(seconds, seed, options.count, report, timed(nnmod.load)))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import nnmod
+import soak_checkpoint
 from cases import CASES, CRITERION_CASES
 from nnmod import load_checkpoint, nested, optim, save_checkpoint
+from nnmod.serialization import atomic
 
 safe_open = pytest.importorskip("safetensors").safe_open
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -300,8 +302,11 @@ def test_the_package_is_asked_for(monkeypatch, path):
 # -- writing ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("unnamed", [True, False], ids=["a file without a name", "a hidden file"])
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(step, path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(step, unnamed, path, monkeypatch):
+    if not unnamed:  # as on systems that have no such files
+        monkeypatch.setattr(atomic, "_unnamed", lambda folder: None)
     save_checkpoint(path, small_net(), epoch=1)
     before = path.read_bytes()
 
@@ -359,6 +364,29 @@ def test_a_killed_process_leaves_a_file_that_loads(path):
                 process.stdout.readline()
             process.kill()
         assert load_checkpoint(path)["epoch"] >= writes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes")
+def test_training_that_is_killed_twenty_times_comes_to_the_same_bits():
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "NNMOD_QUIET": "1"}
+    done = subprocess.run([sys.executable, soak_checkpoint.__file__, "--kills", "20", "--seed", "2"],
+                          capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0 and "seed 2: 20 kills" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing_behind(path):
+    descriptor = atomic._unnamed(path.parent)
+    if descriptor is None:
+        pytest.skip("no files without a name here")
+    os.close(descriptor)
+    code = ("import sys, time, pathlib; from nnmod.serialization import atomic\n"
+            "def fill(file):\n"
+            "    file.write(b'half'); file.flush(); print(flush=True); time.sleep(60)\n"
+            "atomic.write(sys.argv[1], fill)\n")
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.kill()
+    assert os.listdir(path.parent) == []
 
 
 # -- reading what is not a checkpoint ------------------------------------------------------------

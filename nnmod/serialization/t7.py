@@ -1,7 +1,8 @@
 """Torch7's files: load any .t7, and save modules and data as one.
 
 The pieces: t7_format.py knows the bytes; t7_reader.py makes Python values of raw objects,
-t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_criterion.py and t7_graph.py
+t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_criterion.py, t7_recurrent.py,
+t7_wrappers.py and t7_graph.py
 say which class of Torch is which here; t7_upgrades.py brings old files up to date.
 """
 import contextlib
@@ -10,7 +11,7 @@ import io
 import os
 
 from .. import check
-from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_wrappers
+from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_recurrent, t7_wrappers
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python

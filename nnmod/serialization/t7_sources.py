@@ -351,7 +351,7 @@ def byte_order(head, size):
 
 
 #: How other files begin, and what to say of them.
-_OTHERS = (
+_OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _words in (
     (rb"version https://git-lfs", "this is a Git LFS pointer, not the file itself: fetch it with git lfs pull"),
     (rb"PK\x03\x04.{26,80}\.npy", "this is a .npz file: numpy.load reads it"),
     (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), or a .npz"),
@@ -364,13 +364,13 @@ _OTHERS = (
     (rb".{4}ustar|.{257}ustar", "this is a tar archive: unpack it first"),
     (rb"MATLAB", "this is a MATLAB file"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "this is a picture"),
-)
+)]
 
 
 def what_it_is(head):
     """What a file that begins with *head* is, in words with what to do, where that is known."""
     for pattern, words in _OTHERS:
-        if re.match(pattern, head, re.DOTALL | re.IGNORECASE):
+        if pattern.match(head):
             return words
     # Eight bytes of length come first there; a .t7 file has no object of index 0.
     if head[8:9] == b"{" and 8 <= int.from_bytes(head[:8], "little") < 1 << 32:

@@ -171,7 +171,9 @@ class _Constant(Layout):
             out["nInputDim"] = module.nInputDim
 
 
-class _LookupTable(Layout):
+class LookupLayout(Layout):
+    """LookupTable: indices count from 1, and 0 is no padding."""
+
     def build(self, fields):
         weight = fields.tensor("weight")
         if weight.ndim != 2:
@@ -571,7 +573,7 @@ add(_PReLU("nn.PReLU", PReLU))
 add(_WithConstant("nn.AddConstant", AddConstant))
 add(_WithConstant("nn.MulConstant", MulConstant))
 add(_Constant("nn.Constant", Constant))
-add(_LookupTable("nn.LookupTable", LookupTable))
+add(LookupLayout("nn.LookupTable", LookupTable))
 add(_ConnectionMap("nn.SpatialConvolutionMap", SpatialConvolutionMap))
 add(_ConnectionMap("nn.SpatialFullConvolutionMap", SpatialFullConvolutionMap))
 add(_DepthWise("nn.SpatialDepthWiseConvolution", SpatialDepthWiseConvolution))

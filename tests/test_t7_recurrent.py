@@ -1,0 +1,119 @@
+"""The classes of rnn in Torch7's files: they compute after a round trip what they did before, and old forms load."""
+import io
+
+import numpy as np
+import pytest
+
+import nnmod
+from cases import CASES
+from nnmod import nested
+from nnmod.serialization import t7, t7_format, t7_writer
+from nnmod.serialization.t7_format import Table, Torch
+from test_t7_write import refusal, there_and_back
+
+ROOMS = {"nnmod.recurrent", "nnmod.recurrence", "nnmod.sequence", "nnmod.sequencer", "nnmod.bidirectional", "nnmod.mask"}
+RECURRENT = [case for case in CASES if type(case.make()).__module__ in ROOMS]
+
+
+def read(raw):
+    """The value of a file that holds *raw*."""
+    file = io.BytesIO()
+    t7_format.Writer(file).object(raw)
+    return nnmod.load(io.BytesIO(file.getvalue()))
+
+
+def computed(module, input):
+    """Copies of output, gradInput and gradients, with the generator where it was."""
+    state = nnmod.random.get_state()
+    module.zeroGradParameters()
+    output = nested.map(np.copy, module.forward(nested.map(np.copy, input)))
+    gradInput = module.backward(module._given, nested.map(np.copy, output))
+    nnmod.random.set_state(state)
+    return [leaf for value in (output, gradInput) for leaf in nested.leaves(value) if leaf is not None]
+
+
+@pytest.mark.parametrize("case", RECURRENT, ids=lambda case: case.id)
+def test_what_comes_back_computes_the_same(case):
+    module = case.make().double()
+    module.forward(case.input())  # sizes are inferred
+    if refusal(module):
+        assert case.id.startswith(("FastLSTM-maskzero", "Mufuru", "BiSequencer"))
+        return
+    again = there_and_back(module)
+    module.clearState()
+    if hasattr(module, "lengths") or "lengths" in case.id:  # they are of a batch, and not kept
+        return
+    for ours, theirs in zip(computed(module, case.input()), computed(again, case.input()), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-12)
+    assert sum(g.size for g in again.parameters()[1]) == sum(g.size for g in module.parameters()[1])
+
+
+@pytest.mark.parametrize("cell", [nnmod.LSTM, nnmod.FastLSTM, nnmod.GRU])
+def test_a_cell_whose_network_is_another_runs_that(cell):
+    """As those that rnn wrote are: other modules, the same numbers."""
+    module = cell(3, 4).double()
+    raw = t7_writer.to_raw(module)
+    content = dict(raw.content.items)
+    network = dict(content[b"recurrentModule"].content.items)
+    identity = Torch("nn.Identity", 1)
+    identity.content = Table()
+    identity.content.items += [(b"_type", b"torch.DoubleTensor")]
+    children = network[b"modules"]
+    children.items.append((float(len(children.items) + 1), identity))
+    again = read(raw)
+    assert type(again) is cell and again.recurrentModule is not None and not isinstance(again, t7.Opaque)
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    results = [computed(nnmod.Sequencer(m), x) for m in (module, again)]
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-12)
+
+
+def changed(module, **fields):
+    """*module* after its file got other fields."""
+    raw = t7_writer.to_raw(module)
+    content = dict(raw.content.items)
+    for name, value in fields.items():
+        content.pop(name.encode(), None)
+        if value is not None:
+            content[name.encode()] = value
+    raw.content.items[:] = content.items()
+    return read(raw)
+
+
+def test_the_first_sequences_had_the_batch_in_front():
+    layer = nnmod.SeqLSTM(3, 4)
+    old = changed(layer, batchfirst=None, maskzero=None, _remember=None, remember_states=True)
+    assert old.batchfirst and old._remember == "both"
+    assert not changed(layer, batchfirst=None, maskzero=None, _remember=None).batchfirst
+    x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(old.forward(x), layer.forward(x.swapaxes(0, 1).copy()).swapaxes(0, 1), rtol=1e-6)
+
+
+def test_what_nnmod_cannot_do_is_said():
+    assert "setLengths" in changed(nnmod.SeqGRU(3, 4), maskzero=True).reason
+    assert "_remember must be one of" in changed(nnmod.SeqGRU(3, 4), _remember=b"sometimes").reason
+    for module, words in ((nnmod.LSTM(3, 4).maskZero(), "with maskZero has no form"),
+                          (nnmod.Mufuru(3, 4), "that runs in kernels of its own has no form"),
+                          (nnmod.BiSequencer(nnmod.LSTM(3, 2)), "has no form in a .t7 file: save_checkpoint")):
+        with pytest.raises(TypeError, match=words):
+            nnmod.save(io.BytesIO(), nnmod.Sequential(module))
+
+
+def test_two_ways_are_read():
+    """rnn's BiSequencer holds its modules twice: by name, and in a network."""
+    ahead, back = nnmod.FastLSTM(3, 2), nnmod.GRU(3, 2)
+    raw = Torch("nn.BiSequencer", 1)
+    raw.content = Table()
+    merge = nnmod.JoinTable(0, 1)
+    raw.content.items += [(name, t7_writer.to_raw(module)) for name, module in (
+        (b"forwardModule", ahead), (b"backwardModule", back), (b"mergeModule", merge))]
+    module = read(raw)
+    x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
+    for ours, theirs in zip(computed(nnmod.BiSequencer(ahead, back, merge), x), computed(module, x), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_sizes_that_the_tensors_do_not_account_for_allocate_nothing():
+    opaque = changed(nnmod.LSTM(3, 4), inputSize=1e9, outputSize=1e9)
+    assert opaque.recurrentModule is not None  # the network as it is
+    assert isinstance(changed(nnmod.SeqLSTM(3, 4), bias=nnmod.serialization.t7_format.Table()), t7.Opaque)
