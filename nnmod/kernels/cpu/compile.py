@@ -18,11 +18,10 @@ from llvmlite import ir
 from numba import types as numba_types
 from numba.core import cgutils
 from numba.core.ccallback import CFunc
-from numba.core.compiler import Compiler
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .cache import KernelCache
-from .divide import DividedCompiler, divides
+from .divide import KernelCompiler, divides
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
 #: vectorise; nothing that assumes away NaN or Inf.
@@ -37,10 +36,9 @@ def jit(function, extra_key=""):
     *extra_key* tells apart functions that share name and code but not meaning; None keeps
     the function out of the cache.
     """
-    divided = divides(function)
     kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True,
-                        pipeline_class=DividedCompiler if divided else Compiler)(function)
-    kernel.divided = divided
+                        pipeline_class=KernelCompiler)(function)
+    kernel.divided = divides(function)
     if extra_key is not None:
         kernel._cache = KernelCache(function, extra_key, _announce)
     return kernel
@@ -183,7 +181,8 @@ _binding = threading.RLock()
 
 def function_with_address(function, arguments, result=numba_types.void, extra_key=""):
     """*function* compiled for Numba's types *arguments* and *result*: ``.address`` is C's."""
-    compiled = CFunc(function, (tuple(arguments), result), {}, {"error_model": "numpy", "fastmath": FASTMATH})
+    compiled = CFunc(function, (tuple(arguments), result), {}, {"error_model": "numpy", "fastmath": FASTMATH},
+                     pipeline_class=KernelCompiler)
     compiled._cache = KernelCache(function, extra_key, _announce)
     compiled.compile()
     return compiled

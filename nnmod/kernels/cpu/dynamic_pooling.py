@@ -5,6 +5,7 @@ Threads take planes (sequences, for the k greatest), which are independent of ea
 from . import threads
 from .compile import inline, jit
 from .pooling import window_max
+from .views import flat
 from .window_sum import window_add, window_sum
 
 
@@ -44,7 +45,7 @@ def _run(kernel, x, y, *args):
 def _max_update_output(start, stop, x, starts, stops, y, argmax):
     D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
-    xs, ys, places = x.reshape(x.size), y.reshape(y.size), argmax.reshape(y.size)
+    xs, ys, places = flat(x), flat(y), flat(argmax)
     for plane in range(start, stop):
         row = plane if len(starts) > 1 else 0
         for d in range(OD):
@@ -62,7 +63,7 @@ def _max_update_output(start, stop, x, starts, stops, y, argmax):
 def _mean_update_output(start, stop, x, starts, stops, y):
     D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
-    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    xs, ys = flat(x), flat(y)
     for plane in range(start, stop):
         row = plane if len(starts) > 1 else 0
         for d in range(OD):
@@ -81,7 +82,7 @@ def _mean_update_output(start, stop, x, starts, stops, y):
 def _mean_update_grad_input(start, stop, dy, starts, stops, dx):
     D, H, W = dx.shape[1:]
     OD, OH, OW = dy.shape[1:]
-    dxs, dys = dx.reshape(dx.size), dy.reshape(dy.size)
+    dxs, dys = flat(dx), flat(dy)
     for plane in range(start, stop):
         row = plane if len(starts) > 1 else 0
         dx[plane] = 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import threads
 from .compile import inline, jit
+from .views import flat
 
 
 def first_outside(indices, where, low, high):
@@ -80,7 +81,7 @@ def _first_outside(indices, where, low, high):
 def _gather(start, stop, indices, w, y):
     # Flat, so that the copy of a row is a plain run of memory.
     D = w.shape[1]
-    flat_w, flat_y = w.reshape(w.size), y.reshape(y.size)
+    flat_w, flat_y = flat(w), flat(y)
     for n in range(start, stop):
         k = indices[n] * D
         row, yn = flat_w[k:k + D], flat_y[n * D:n * D + D]

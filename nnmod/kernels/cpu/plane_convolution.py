@@ -14,6 +14,7 @@ Threads take planes, or windows for the gradient of the weights, and each has a 
 from . import threads
 from .compile import inline, jit
 from .linear import empty_vector
+from .views import flat
 
 _BLOCK = 2048  # elements of results computed at a time: they stay in the nearest cache
 
@@ -98,7 +99,7 @@ def _update_output(start, stop, count, parts, slot, x, w, y, work, sh, sw, ph, p
     PH, PW = -(-(H + 2 * ph) // sh), -(-(W + 2 * pw) // sw)
     phases = min(sh, kh) * min(sw, kw) * PH * PW
     direct = sh == 1 and sw == 1 and ph == 0 and pw == 0
-    x1, y1 = x.reshape(x.size), y.reshape(y.size)
+    x1, y1 = flat(x), flat(y)
     many = max(1, _BLOCK // PW)
     for part in range(start, stop):
         scratch = work[part * slot:(part + 1) * slot]
@@ -142,7 +143,7 @@ def _update_grad_input(start, stop, count, parts, slot, x, w, y, work, sh, sw, p
     phases = min(sh, kh) * min(sw, kw) * PH * PW
     direct = sh == 1 and sw == 1 and ph == 0 and pw == 0
     front = _inline_front(kh, kw, sh, sw, PW)
-    x1, y1 = x.reshape(x.size), y.reshape(y.size)
+    x1, y1 = flat(x), flat(y)
     for part in range(start, stop):
         scratch = work[part * slot:(part + 1) * slot]
         wide = scratch[phases:]
@@ -174,7 +175,7 @@ def _acc_grad_parameters(start, stop, count, parts, slot, x, w, y, work, sh, sw,
     phases = min(sh, kh) * min(sw, kw) * PH * PW
     direct = sh == 1 and sw == 1 and ph == 0 and pw == 0
     length = (OH - 1) * PW + OW
-    x1, y1 = x.reshape(x.size), y.reshape(y.size)
+    x1, y1 = flat(x), flat(y)
     factor = w.dtype.type(scale)
     for part in range(start, stop):
         scratch = work[part * slot:(part + 1) * slot]

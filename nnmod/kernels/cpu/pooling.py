@@ -8,6 +8,7 @@ import numpy as np
 
 from . import threads
 from .compile import inline, jit
+from .views import flat
 from .window_max import lanes, windows_max
 from .window_sum import window_add, window_sum
 
@@ -55,7 +56,7 @@ def _run(kernel, owned, window, *args):
 def _max_update_output(start, stop, x, y, argmax, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw):
     D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
-    xs, ys, places = x.reshape(x.size), y.reshape(y.size), argmax.reshape(y.size)
+    xs, ys, places = flat(x), flat(y), flat(argmax)
     wide = min(lanes(x.dtype.type(0)), OW)
     for plane in range(start, stop):
         first = plane * D * H * W
@@ -124,22 +125,18 @@ def window_max(xs, plane, corner, depth, height, width, deeper, lower, righter):
 
 @jit
 def _scatter(start, stop, source, places, target):
-    size = places.shape[1] * places.shape[2] * places.shape[3]
     for plane in range(start, stop):
-        to = target[plane].reshape(target.shape[1] * target.shape[2] * target.shape[3])
-        values, numbers = source[plane].reshape(size), places[plane].reshape(size)
+        to, values, numbers = flat(target[plane]), flat(source[plane]), flat(places[plane])
         to[:] = 0
-        for t in range(size):
+        for t in range(numbers.size):
             to[np.uint32(numbers[t])] += values[t]
 
 
 @jit
 def _gather(start, stop, source, places, target):
-    size = places.shape[1] * places.shape[2] * places.shape[3]
     for plane in range(start, stop):
-        values = source[plane].reshape(source.shape[1] * source.shape[2] * source.shape[3])
-        to, numbers = target[plane].reshape(size), places[plane].reshape(size)
-        for t in range(size):
+        values, to, numbers = flat(source[plane]), flat(target[plane]), flat(places[plane])
+        for t in range(numbers.size):
             to[t] = values[np.uint32(numbers[t])]
 
 
@@ -149,7 +146,7 @@ def _gather(start, stop, source, places, target):
 def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, count_include_pad, divide):
     D, H, W = x.shape[1:]
     OD, OH, OW = y.shape[1:]
-    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    xs, ys = flat(x), flat(y)
     left, right = _whole_windows(W, OW, kw, sw, pw)
     for plane in range(start, stop):
         for od in range(OD):
@@ -182,7 +179,7 @@ def _avg_update_output(start, stop, x, y, kd, kh, kw, sd, sh, sw, pd, ph, pw, co
 def _avg_update_grad_input(start, stop, dy, dx, kd, kh, kw, sd, sh, sw, pd, ph, pw, count_include_pad, divide):
     D, H, W = dx.shape[1:]
     OD, OH, OW = dy.shape[1:]
-    dxs, dys = dx.reshape(dx.size), dy.reshape(dy.size)
+    dxs, dys = flat(dx), flat(dy)
     left, right = _whole_windows(W, OW, kw, sw, pw)
     for plane in range(start, stop):
         dx[plane] = 0

@@ -7,6 +7,7 @@ of the weights, so that every element is computed in one fixed order.
 from . import threads
 from .compile import inline, jit
 from .linear import empty_vector, sum_rows
+from .views import flat
 
 
 def row_conv_work_size(x_shape, w_shape, y_shape, stride):
@@ -86,7 +87,7 @@ def _update_grad_input(start, stop, dy, w, dx, stride):
 def _acc_grad_parameters(start, stop, x, dy, dw, sums, stride, scale):
     N, OT, F = dy.shape
     T, kt = x.shape[1], dw.shape[1]
-    xs, dys = x.reshape(x.size), dy.reshape(dy.size)
+    xs, dys = flat(x), flat(dy)
     factor = dw.dtype.type(scale)
     size = stop - start
     for k in range(kt):

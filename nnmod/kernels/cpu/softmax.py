@@ -16,32 +16,32 @@ from .simd import VECTOR_BYTES, address, broadcast, lanes, largest_lane, load, m
 
 def softmax_update_output(x, y):
     """y <- softmax of x over c."""
-    _run(_softmax, x, x, y)
+    _run(_softmax_rows, _softmax, x, y)
 
 
 def softmax_update_grad_input(y, dy, dx):
     """dx <- gradient of x."""
-    _run(_softmax_grad, y, y, dy, dx)
+    _run(_softmax_grad_rows, _softmax_grad, y, dy, dx)
 
 
 def log_softmax_update_output(x, y):
     """y <- log of the softmax of x over c."""
-    _run(_log_softmax, x, x, y)
+    _run(_log_softmax_rows, _log_softmax, x, y)
 
 
 def log_softmax_update_grad_input(y, dy, dx):
     """dx <- gradient of x."""
-    _run(_log_softmax_grad, y, y, dy, dx)
+    _run(_log_softmax_grad_rows, _log_softmax_grad, y, dy, dx)
 
 
-def _run(kernel, like, *tensors):
-    N, C, S = like.shape
-    threads.run(kernel, N * S, threads.grain(10 * C, threads.ELEMENTS_PER_THREAD), *tensors)
-
-
-@inline
-def _row(a, k):
-    return a.reshape(a.shape[0], a.shape[1])[k]
+def _run(by_rows, by_blocks, *tensors):
+    """One kernel or the other, so that nobody waits for the compiler of one that he does not use."""
+    N, C, S = tensors[0].shape
+    grain = threads.grain(10 * C, threads.ELEMENTS_PER_THREAD)
+    if S == 1:
+        threads.run(by_rows, N, grain, *[tensor[:, :, 0] for tensor in tensors])
+    else:
+        threads.run(by_blocks, N * S, grain, *tensors)
 
 
 @inline
@@ -222,17 +222,37 @@ def _block_end(k, stop, S):
 
 
 @jit
+def _softmax_rows(start, stop, x, y):
+    for n in range(start, stop):
+        _softmax_one(x[n], y[n], _row_maximum(x[n]))
+
+
+@jit
+def _softmax_grad_rows(start, stop, y, dy, dx):
+    for n in range(start, stop):
+        _softmax_grad_one(y[n], dy[n], dx[n])
+
+
+@jit
+def _log_softmax_rows(start, stop, x, y):
+    for n in range(start, stop):
+        _log_softmax_one(x[n], y[n], _row_maximum(x[n]))
+
+
+@jit
+def _log_softmax_grad_rows(start, stop, y, dy, dx):
+    for n in range(start, stop):
+        _log_softmax_grad_one(y[n], dy[n], dx[n])
+
+
+@jit
 def _softmax(start, stop, x, y):
     S = x.shape[2]
     k = start
     while k < stop:
-        if S == 1:
-            _softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
-            k += 1
-        else:
-            end, n = _block_end(k, stop, S), k // S
-            _softmax_block(x[n], y[n], k - n * S, end - n * S)
-            k = end
+        end, n = _block_end(k, stop, S), k // S
+        _softmax_block(x[n], y[n], k - n * S, end - n * S)
+        k = end
 
 
 @jit
@@ -240,13 +260,9 @@ def _softmax_grad(start, stop, y, dy, dx):
     S = y.shape[2]
     k = start
     while k < stop:
-        if S == 1:
-            _softmax_grad_one(_row(y, k), _row(dy, k), _row(dx, k))
-            k += 1
-        else:
-            end, n = _block_end(k, stop, S), k // S
-            _softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
-            k = end
+        end, n = _block_end(k, stop, S), k // S
+        _softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
+        k = end
 
 
 @jit
@@ -254,13 +270,9 @@ def _log_softmax(start, stop, x, y):
     S = x.shape[2]
     k = start
     while k < stop:
-        if S == 1:
-            _log_softmax_one(_row(x, k), _row(y, k), _row_maximum(_row(x, k)))
-            k += 1
-        else:
-            end, n = _block_end(k, stop, S), k // S
-            _log_softmax_block(x[n], y[n], k - n * S, end - n * S)
-            k = end
+        end, n = _block_end(k, stop, S), k // S
+        _log_softmax_block(x[n], y[n], k - n * S, end - n * S)
+        k = end
 
 
 @jit
@@ -268,10 +280,6 @@ def _log_softmax_grad(start, stop, y, dy, dx):
     S = y.shape[2]
     k = start
     while k < stop:
-        if S == 1:
-            _log_softmax_grad_one(_row(y, k), _row(dy, k), _row(dx, k))
-            k += 1
-        else:
-            end, n = _block_end(k, stop, S), k // S
-            _log_softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
-            k = end
+        end, n = _block_end(k, stop, S), k // S
+        _log_softmax_grad_block(y[n], dy[n], dx[n], k - n * S, end - n * S)
+        k = end

@@ -52,7 +52,7 @@ _PATIENCE = 200_000
 #: ... and sooner, down to this, when that was often in vain.
 _LEAST_PATIENCE = 5_000
 #: Who waits lets others have the processor after so long.
-_POLITE = 5_000
+_POLITE = 100_000
 #: A launcher that waits for others' parts sleeps after so long.
 _LAUNCHER_PATIENCE = 1_000_000
 
