@@ -10,76 +10,21 @@ import numpy as np
 
 import nnmod as nn
 
+from . import networks
 from .harness import Row, find_torch, measure, threads
 
 TITLE = "Inference"
 
-#: What is wanted of onnxruntime / fused on one thread.
-GOALS = {"MLP": 1.1, "LeNet": 1.3, "VGG": 1.2, "ResNet-18": 1.0, "LSTM": 1.0}
+#: What is wanted of onnxruntime / fused, network by network.
+GOALS = dict(zip((network.name for network in networks.NETWORKS), (1.1, 1.3, 1.2, 1.0, 1.0), strict=True))
 
 
-# -- the networks ---------------------------------------------------------------------------------
-
-def mlp():
-    return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
-
-
-def lenet():
-    return nn.Sequential(
-        nn.SpatialConvolution(1, 20, 5, 5), nn.ReLU(), nn.SpatialMaxPooling(2, 2),
-        nn.SpatialConvolution(20, 50, 5, 5), nn.ReLU(), nn.SpatialMaxPooling(2, 2),
-        nn.View(800, numInputDims=3), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10))
-
-
-def vgg():
-    net, planes = nn.Sequential(), 3
-    for width in (64, 128, 256):
-        for _ in range(2):
-            net.add(nn.SpatialConvolution(planes, width, 3, 3, 1, 1, 1, 1))
-            net.add(nn.SpatialBatchNormalization(width)).add(nn.ReLU())
-            planes = width
-        net.add(nn.SpatialMaxPooling(2, 2))
-    return net.add(nn.View(4096, numInputDims=3)).add(nn.Linear(4096, 512)).add(nn.ReLU()).add(nn.Linear(512, 10))
-
-
-def resnet():
-    def convolution(C, O, k, stride):
-        return nn.SpatialConvolution(C, O, k, k, stride, stride, k // 2, k // 2, bias=False)
-
-    def block(C, O, stride):
-        main = nn.Sequential(convolution(C, O, 3, stride), nn.SpatialBatchNormalization(O), nn.ReLU(),
-                             convolution(O, O, 3, 1), nn.SpatialBatchNormalization(O))
-        short = nn.Identity() if stride == 1 and C == O else nn.Sequential(
-            convolution(C, O, 1, stride), nn.SpatialBatchNormalization(O))
-        return nn.Sequential(nn.ConcatTable(main, short), nn.CAddTable(), nn.ReLU())
-
-    net = nn.Sequential(convolution(3, 64, 3, 1), nn.SpatialBatchNormalization(64), nn.ReLU())
-    planes = 64
-    for width, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
-        net.add(block(planes, width, stride))
-        planes = width
-    return net.add(nn.SpatialAveragePooling(4, 4)).add(nn.View(512, numInputDims=3)).add(nn.Linear(512, 10))
-
-
-def lstm():
-    return nn.Sequential(nn.SeqLSTM(256, 256), nn.SeqLSTM(256, 256))
-
-
-NETWORKS = {"MLP": (mlp, (1, 784)), "LeNet": (lenet, (1, 1, 28, 28)), "VGG": (vgg, (1, 3, 32, 32)),
-            "ResNet-18": (resnet, (1, 3, 32, 32)), "LSTM": (lstm, (64, 1, 256))}
-
-
-def make(name):
-    """The network, with running statistics as after some training, and an input."""
-    build, shape = NETWORKS[name]
-    nn.manualSeed(1)
-    net = build()
-    rng = np.random.default_rng(0)
-    net.training()
+def make(network, **sizes):
+    """The network, with running statistics as after some training, and one sample."""
+    net = networks.build(network, **sizes).training()
     for _ in range(3):
-        net.forward(rng.standard_normal((8, *shape[1:])).astype(np.float32) if name != "LSTM"
-                    else rng.standard_normal(shape).astype(np.float32))
-    return net.evaluate().clearState(), rng.standard_normal(shape).astype(np.float32)
+        net.forward(network.batch(8)[0])
+    return net.evaluate().clearState(), network.batch(1)[0]
 
 
 # -- the peers --------------------------------------------------------------------------------------
@@ -94,7 +39,7 @@ class _Graph:
         import onnx
 
         name = f"w{len(self.tensors)}"
-        self.tensors.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.tensors.append(onnx.numpy_helper.from_array(np.array(value, order="C"), name))
         return name
 
     def node(self, kind, inputs, outputs=1, **attributes):
@@ -133,8 +78,10 @@ class _Graph:
             return self.node(kind, [x], kernel_shape=[module.kH, module.kW], strides=[module.dH, module.dW])
         if isinstance(module, nn.View):
             return self.node("Flatten", [x])
+        if isinstance(module, nn.Select):
+            return self.node("Gather", [x, self.tensor(np.int64(module.index))], axis=module.dimension)
         if isinstance(module, nn.SeqLSTM):
-            D, H = module.inputsize, module.hiddensize
+            D, H = module.inputsize, module.outputsize
             gates = [module.weight[:, k * H:(k + 1) * H] for k in (0, 2, 1, 3)]  # ONNX has i, o, f, c
             weight = np.concatenate(gates, axis=1).T
             bias = np.concatenate([module.bias[k * H:(k + 1) * H] for k in (0, 2, 1, 3)])
@@ -161,66 +108,15 @@ def onnx_session(net, x, threads):
     return lambda: session.run(None, {"input": x})[0]
 
 
-def torch_net(net, torch):
-    """*net* in torch."""
-    T = torch.nn
-
-    def converted(module):
-        if isinstance(module, nn.Sequential):
-            return T.Sequential(*map(converted, module))
-        if isinstance(module, nn.ConcatTable):
-            return Branches(map(converted, module))
-        if isinstance(module, nn.CAddTable):
-            return Sum()
-        if isinstance(module, nn.Linear):
-            made = T.Linear(module.inputSize, module.outputSize)
-        elif isinstance(module, nn.SpatialConvolution):
-            made = T.Conv2d(module.nInputPlane, module.nOutputPlane, (module.kH, module.kW), (module.dH, module.dW),
-                            (module.padH, module.padW), bias=module.bias is not None)
-        elif isinstance(module, nn.SpatialBatchNormalization):
-            made = T.BatchNorm2d(module.nOutput)
-            made.running_mean.copy_(torch.from_numpy(module.running_mean))
-            made.running_var.copy_(torch.from_numpy(module.running_var))
-        elif isinstance(module, nn.SeqLSTM):
-            return Lstm(module)
-        else:
-            return {nn.ReLU: T.ReLU, nn.Identity: T.Identity, nn.View: T.Flatten,
-                    nn.SpatialMaxPooling: lambda: T.MaxPool2d(2), nn.SpatialAveragePooling: lambda: T.AvgPool2d(4),
-                    }[type(module)]()
-        made.weight.copy_(torch.from_numpy(module.weight))
-        if module.bias is not None:
-            made.bias.copy_(torch.from_numpy(module.bias))
-        return made
-
-    class Branches(T.Module):
-        def __init__(self, branches):
-            super().__init__()
-            self.branches = T.ModuleList(branches)
-
-        def forward(self, x):
-            return [branch(x) for branch in self.branches]
-
-    class Sum(T.Module):
-        def forward(self, parts):
-            return parts[0] + parts[1]
-
-    class Lstm(T.Module):
-        def __init__(self, module):
-            super().__init__()
-            D, H = module.inputsize, module.hiddensize
-            self.lstm = T.LSTM(D, H)
-            order = np.concatenate([np.arange(k * H, (k + 1) * H) for k in (0, 1, 3, 2)])  # torch has i, f, g, o
-            weight = torch.from_numpy(np.ascontiguousarray(module.weight[:, order].T))
-            self.lstm.weight_ih_l0.copy_(weight[:, :D])
-            self.lstm.weight_hh_l0.copy_(weight[:, D:])
-            self.lstm.bias_ih_l0.copy_(torch.from_numpy(module.bias[order]))
-            self.lstm.bias_hh_l0.zero_()
-
-        def forward(self, x):
-            return self.lstm(x)[0]
-
-    with torch.no_grad():
-        return converted(net).eval()
+def torch_net(network, net, torch, **sizes):
+    """The same in torch, in evaluation mode."""
+    peer = networks.build_torch(network, torch, net, **sizes)
+    ours = (m for m in net.listModules() if isinstance(m, (nn.BatchNormalization, nn.SpatialBatchNormalization)))
+    theirs = (m for m in peer.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    for here, there in zip(ours, theirs, strict=True):
+        there.running_mean.copy_(torch.from_numpy(here.running_mean))
+        there.running_var.copy_(torch.from_numpy(here.running_var))
+    return peer.eval()
 
 
 # -- the table --------------------------------------------------------------------------------------
@@ -229,28 +125,29 @@ def rows(run):
     """A line for each network and number of threads; ours is the fused one, the plain one stands beside it."""
     torch = find_torch()
     has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
-    for name in NETWORKS:
-        if not run.wants(name) or (run.tiny and name != "MLP"):
+    for network in networks.NETWORKS:
+        if not run.wants(network.name):
             continue
-        net, x = make(name)
+        sizes = network.tiny if run.tiny else {}
+        net, x = make(network, **sizes)
         fused = net.fused()
         for count in run.threads:
             tasks = {"nnmod": lambda: fused.forward(x), "plain": lambda: net.forward(x)}
             if has_onnx:
                 tasks["onnxruntime"] = onnx_session(net, x, count)
             if torch:
-                tasks["torch"] = _torch_answer(torch, net, x)
+                tasks["torch"] = _torch_answer(torch, torch_net(network, net, torch, **sizes), x)
             with threads(count):
                 want = tasks["plain"]().copy()
                 for task in tasks.values():
                     np.testing.assert_allclose(task(), want, rtol=1e-3, atol=1e-4 * abs(want).max())
                 times = measure(tasks, run.seconds, count)
-            ours, plain = times.pop("nnmod"), times.pop("plain")
-            yield Row(name, ours, times, count, goal=GOALS[name] if has_onnx else None, forms={"plain": plain})
+            yield Row(network.name, times.pop("nnmod"), {name: times[name] for name in times if name != "plain"}, count,
+                      goal=GOALS[network.name] if has_onnx else None, forms={"plain": times["plain"]})
 
 
-def _torch_answer(torch, net, x):
-    peer, given = torch_net(net, torch), torch.from_numpy(x)
+def _torch_answer(torch, peer, x):
+    given = torch.from_numpy(x)
 
     def answer():
         with torch.inference_mode():

@@ -160,8 +160,11 @@ def _backward(start, stop, x, labels, steps, counts, alpha, losses, work, dx, sc
             for s in range(S):
                 total += e[s]
             share = scale / total
+            # Summed in a register: with out in the loop, the order of the sum would depend on where arrays lie.
+            blanks = x.dtype.type(0)
             for s in range(0, S, 2):
-                out[blank] -= share * e[s]
+                blanks += e[s]
+            out[blank] -= share * blanks
             for s in range(1, S, 2):
                 out[label[s // 2]] -= share * e[s]
             back[S - 1] = ahead[S - 1]

@@ -25,6 +25,9 @@ _INT, _CODE = ir.IntType(64), ir.IntType(32)
 _ADDRESS = ir.IntType(8).as_pointer()
 _OK, _NONE = ir.Constant(_CODE, 0), ir.Constant(_CODE, -2)  # what Numba's functions return, but for errors
 _NAME = "nnmod.threads.launcher"
+# Inlined in two places, a kernel could be optimised into two forms, whose results differ in the last
+# bit: the number of threads would show.
+_APART = ("noinline",)
 
 #: The address of ``launch(control, part, record, parts)``, and the control block.  Both are 0,
 #: and no kernel may be called with a start below zero, before workers.py has filled them in.
@@ -65,7 +68,7 @@ def _emit_entry(module, kernel):
     builder = ir.IRBuilder(entry.append_basic_block())
     _, error_info, start, stop, *others = entry.args
     with builder.if_then(builder.icmp_signed(">=", start, ir.Constant(_INT, 0))):
-        builder.ret(builder.call(kernel, entry.args))
+        builder.ret(builder.call(kernel, entry.args, attrs=_APART))
     parts = builder.neg(start)
     given = builder.alloca(record)
     for index, value in enumerate([stop, parts, _OK, ir.Constant(error_info.type.pointee, None), *others]):
@@ -91,7 +94,7 @@ def _emit_part(module, kernel, record):
                    for number in (part.args[1], builder.add(part.args[1], ir.Constant(_INT, 1))))
     result, error_info = (builder.alloca(kernel.args[index].type.pointee) for index in (0, 1))
     builder.store(ir.Constant(error_info.type.pointee, None), error_info)
-    code = builder.call(kernel, [result, error_info, start, stop, *map(builder.load, fields[4:])])
+    code = builder.call(kernel, [result, error_info, start, stop, *map(builder.load, fields[4:])], attrs=_APART)
     failed = builder.and_(builder.icmp_signed("!=", code, _OK), builder.icmp_signed("!=", code, _NONE))
     with builder.if_then(failed, likely=False):
         # The first part to fail says what it was; who launched reads it when all parts have ended.
