@@ -14,34 +14,44 @@ Rounding is a little worse than a plain sum's, within 2e-5 of the largest output
 infinity reaches every output that depends on it, and may reach, as NaN, others of the tiles
 whose patches hold it.
 
-Lanes are channels.  Memory, in this order:
+Lanes are channels.  Memory:
 
     V  (36, tiles, channels)     the transformed patches of a group of tiles
     U  (panels, 36, channels, panel)  the transformed kernel, a panel being as wide as a tile of tiles.py
     M  (36, tiles, some panels)   the products
 
-Threads take groups of tiles, or panels of the gradient of the weight: every number is computed
-by one thread, in an order that does not depend on how many there are.
+The transforms move more than they compute, so groups are of a size that leaves V and M in a
+near cache while all of U passes by.  Where all tiles are one group, as in the deep layers of a
+network, U is what is large: its panels are then made, used and forgotten one after the other.
+
+Threads take groups of tiles, or panels where there is one group, and in the gradient of the
+weight: every number is computed by one thread, in an order that does not depend on how many
+there are.
 """
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from . import threads
-from .compile import call, jit, native
-from .conv_frame import SLACK, aligned, put_zeros, rounded, sum_planes
+from .compile import call, inline, jit, native
+from .conv_frame import SLACK, aligned, rounded, sum_planes
 from .epilogue import finish, no_end
-from .simd import VECTOR_BYTES, Emitter, address, lanes
-from .tiles import TALL_COLUMNS, TALL_ROWS, emit_turn, tall_tile
+from .simd import VECTOR_BYTES, address, lanes
+from .tiles import TALL_COLUMNS, TALL_ROWS, tall_tile
+from .winograd_transforms import transform_back, transform_gradient, transform_kernels, transform_rows
 
-#: Tiles of a group: enough for the products, few enough for the caches.
-_TILES = 64
+#: Tiles of a group: enough for the products, few enough for the caches, and whole tiles of tiles.py.
+_TILES = 48
+#: Up to so many tiles are one group.
+_ONE_GROUP = 64
+#: The gradient of the weight reads and writes all of U for each group: V and Q, the transformed
+#: gradients, are to be of this size together, within these limits; of a U beyond a cache, many tiles.
+_GRADIENT_BYTES = 1_200_000
+_GRADIENT_TILES = 24, 64
+_LARGE_U = 16_000_000
 #: Panels of products that are transformed back together.
 _TOGETHER = 2
 _CELLS = 36
 #: Weights are compared in blocks of so many.
 _BLOCK = 4096
-_SIDE = 6
 
 
 def pays(g, kept=False):
@@ -59,13 +69,20 @@ def pays(g, kept=False):
 class Plan:
     """How one of the verbs is computed: sizes of the source and the target, groups of tiles, memory."""
 
-    def __init__(self, planes, H, W, wanted, OH, OW, ph, pw, N, size):
+    def __init__(self, planes, H, W, wanted, OH, OW, ph, pw, N, size, gradient=False):
         vector = VECTOR_BYTES // size
         self.columns = TALL_COLUMNS * vector
         self.planes, self.wanted, self.size = planes, wanted, size
         self.down, self.across = -(-OH // 4), -(-OW // 4)  # tiles of a sample
         self.rows = N * self.down
-        self.together = min(self.rows, max(1, _TILES // self.across))  # rows of tiles in a group
+        most = _TILES
+        if self.rows * self.across <= _ONE_GROUP:
+            most = _ONE_GROUP
+        elif gradient:
+            fewest, most = _GRADIENT_TILES
+            if _CELLS * planes * wanted * size < _LARGE_U:
+                most = min(most, max(fewest, _GRADIENT_BYTES // (_CELLS * (planes + wanted) * size)))
+        self.together = min(self.rows, max(1, most // self.across))  # rows of tiles in a group
         self.groups = -(-self.rows // self.together)
         self.panels = -(-wanted // self.columns)
         tiles = self.together * self.across
@@ -97,6 +114,11 @@ def _backward(g):
                   lambda: Plan(g.O, g.OH, g.OW, g.C, g.H, g.W, 2 - g.ph, 2 - g.pw, g.N, g.size))
 
 
+def _gradient(g):
+    return g.kept("winograd gradient",
+                  lambda: Plan(g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size, gradient=True))
+
+
 def update_output(g, x, w, b, y, end, kept):
     """y <- the convolution of x with w, plus b (empty: without), and its *end*; U may be *kept*, see kept_size."""
     _correlate(_forward(g), x, w, b, y, 0, g.flops, end, kept)
@@ -113,20 +135,36 @@ def kept_size(g):
 
 
 def _correlate(plan, x, w, b, y, turned, flops, end, kept):
-    parts = max(1, min(threads.get_num_threads(), plan.groups, flops // (2 * threads.FLOPS_PER_THREAD)))
-    square = rounded(2 * VECTOR_BYTES * plan.columns + SLACK, 64)
-    slots = parts * max(plan.slot, square)
+    if kept is not None and not _still(w, kept, 64 + plan.u_bytes):
+        _transform(plan, w, kept, turned)
+    most = min(threads.get_num_threads(), flops // (2 * threads.FLOPS_PER_THREAD))
+    if plan.groups == 1:
+        _in_panels(plan, x, w, b, y, turned, most, end, kept)
+        return
+    parts = max(1, min(most, plan.groups))
+    before = plan.u_bytes if kept is None else 0
+    work = threads.workspace(64 + before + parts * plan.slot)
     if kept is None:
-        before = plan.u_bytes
-        u = work = threads.workspace(64 + before + slots)
-    else:
-        before, u, work = 0, kept, threads.workspace(64 + slots)
-    if kept is None or not _still(w, kept, 64 + plan.u_bytes):
-        threads.run(_kernels, plan.panels * plan.planes,
-                    threads.grain(_CELLS * plan.columns, threads.ELEMENTS_PER_THREAD),
-                    w, u, turned, plan.planes, plan.wanted, plan.columns, plan.u_cell, plan.u_panel)
-    threads.run(_tiles, parts, 1, parts, plan.groups, x, b, y, u, work, before, plan.slot, plan.patch, plan.v_bytes,
-                plan.m_bytes, plan.sizes, *end)
+        _transform(plan, w, work, turned)
+    threads.run(_tiles, parts, 1, parts, plan.groups, x, b, y, work if kept is None else kept, work, before, plan.slot,
+                plan.patch, plan.v_bytes, plan.m_bytes, plan.sizes, *end)
+
+
+def _transform(plan, w, u, turned):
+    """All of U."""
+    threads.run(_kernels, plan.panels * plan.planes, threads.grain(_CELLS * plan.columns, threads.ELEMENTS_PER_THREAD),
+                w, u, turned, plan.planes, plan.wanted, plan.columns, plan.u_cell, plan.u_panel)
+
+
+def _in_panels(plan, x, w, b, y, turned, most, end, kept):
+    """All tiles in one group: V first, then a few panels at a time, with the U of a thread's own unless it is kept."""
+    parts = max(1, min(most, -(-plan.panels // _TOGETHER)))
+    own = rounded(min(plan.panels, _TOGETHER) * plan.u_panel + SLACK, 64)
+    slot = rounded(max(plan.patch, own + plan.m_bytes + plan.strip), 64)
+    work = threads.workspace(64 + plan.v_bytes + parts * slot)
+    threads.run(_patches, parts, 1, parts, x, work, plan.v_bytes, slot, plan.sizes)
+    threads.run(_panels, parts, 1, parts, w, b, y, turned, work[:0] if kept is None else kept, work, plan.v_bytes, slot,
+                own, plan.m_bytes, plan.sizes, *end)
 
 
 def _still(w, kept, start):
@@ -155,28 +193,58 @@ def _compare(start, stop, w, kept, offset):
             return
 
 
+@inline
+def _kernel_panel(w, out, panel, c, turned, planes, wanted, columns, u_cell):
+    """U of plane c in a panel, from out on; *turned*: w (planes, wanted, 3, 3), each kernel backwards."""
+    size, o = w.itemsize, panel * columns
+    across, along = (9 * size, wanted * 9 * size) if turned else (planes * 9 * size, 9 * size)
+    call(transform_kernels, (w.dtype.type(0), address(w) + o * across + c * along, across, min(columns, wanted - o),
+                             turned, out + c * columns * size, u_cell))
+
+
 @jit
 def _kernels(start, stop, w, work, turned, planes, wanted, columns, u_cell, u_panel):
-    """U for the planes *start* .. *stop* of all panels; *turned*: w (planes, wanted, 3, 3), each kernel backwards."""
-    zero, size = w.dtype.type(0), w.itemsize
-    base = (address(w), planes * 9 * size, 9 * size)
-    if turned:
-        base = (address(w), 9 * size, wanted * 9 * size)
-    source, across, along = base
+    """U for the planes *start* .. *stop* of all panels."""
     out = aligned(work)
     for unit in range(start, stop):
         panel, c = unit // planes, unit % planes
-        o = panel * columns
-        call(transform_kernels, (zero, source + o * across + c * along, across, min(columns, wanted - o), turned,
-                                 out + panel * u_panel + c * columns * size, u_cell))
+        _kernel_panel(w, out + panel * u_panel, panel, c, turned, planes, wanted, columns, u_cell)
+
+
+@native("number", *["int"] * 23)
+def multiply_panels(zero, v, u, m, strip, b, y, j, first, last, planes, wanted, OH, OW, down, across, columns,
+                    v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, stop):
+    """The outputs of the rows *first* .. *last* of tiles, for the panels *j* .. *stop*; their U begins at u."""
+    one, step = zero + type(zero)(1), lanes(zero)
+    size = VECTOR_BYTES // step
+    whole = (last - first) * across // TALL_ROWS
+    rest = (last - first) * across - whole * TALL_ROWS
+    for cell in range(_CELLS):
+        for panel in range(stop - j):
+            a, c = v + cell * v_cell, m + cell * m_cell + panel * columns * size
+            kernel = u + panel * u_panel + cell * u_cell
+            call(tall_tile, (planes, a, v_tile, size, kernel, columns * size, c, m_tile, TALL_ROWS, columns,
+                             whole, TALL_ROWS * v_tile, 0, TALL_ROWS * m_tile, one, zero, 0))
+            if rest:
+                call(tall_tile, (planes, a + whole * TALL_ROWS * v_tile, v_tile, size, kernel, columns * size,
+                                 c + whole * TALL_ROWS * m_tile, m_tile, rest, columns, 1, 0, 0, 0, one, zero, 0))
+    for o in range(j * columns, min(wanted, stop * columns), step):
+        here = m + (o - j * columns) * size
+        for row in range(first, last):
+            n, line = row // down, row % down
+            call(transform_back, (zero, here + (row - first) * across * m_tile, m_tile, m_cell, across,
+                                  b + o * size if b else 0, min(step, wanted - o), strip,
+                                  y + (((n * wanted + o) * OH + 4 * line) * OW) * size,
+                                  OW * size, OH * OW * size, min(4, OH - 4 * line), OW))
 
 
 @jit
 def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot, patch_bytes, v_bytes, m_bytes, sizes,
            norm, activation, low, high):
+    """Groups of tiles: V, then all panels of U."""
     (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
-    zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
+    zero, size = x.dtype.type(0), x.itemsize
     u = aligned(transformed)
     panels = (wanted + columns - 1) // columns
     for part in range(start, stop):
@@ -187,30 +255,11 @@ def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot,
         for group in range(groups * part // parts, groups * (part + 1) // parts):
             first, last = group * together, min((group + 1) * together, rows)
             call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
-                                  v, v_tile,
-                                  v_cell))
-            tiles = (last - first) * across
-            whole = tiles // TALL_ROWS
-            rest = tiles - whole * TALL_ROWS
+                                  v, v_tile, v_cell))
             for j in range(0, panels, _TOGETHER):
-                for cell in range(_CELLS):
-                    for panel in range(j, min(panels, j + _TOGETHER)):
-                        a, c = v + cell * v_cell, m + cell * m_cell + (panel - j) * columns * size
-                        kernel = u + panel * u_panel + cell * u_cell
-                        call(tall_tile, (planes, a, v_tile, size, kernel, columns * size, c, m_tile, TALL_ROWS, columns,
-                                         whole, TALL_ROWS * v_tile, 0, TALL_ROWS * m_tile, one, zero, 0))
-                        if rest:
-                            call(tall_tile, (planes, a + whole * TALL_ROWS * v_tile, v_tile, size, kernel,
-                                             columns * size, c + whole * TALL_ROWS * m_tile, m_tile, rest, columns,
-                                             1, 0, 0, 0, one, zero, 0))
-                for o in range(j * columns, min(wanted, (j + _TOGETHER) * columns), step):
-                    here = m + (o - j * columns) * size
-                    for row in range(first, last):
-                        n, line = row // down, row % down
-                        call(transform_back, (zero, here + (row - first) * across * m_tile, m_tile, m_cell, across,
-                                              address(b) + o * size if b.size else 0, min(step, wanted - o), strip,
-                                              address(y) + (((n * wanted + o) * OH + 4 * line) * OW) * size,
-                                              OW * size, OH * OW * size, min(4, OH - 4 * line), OW))
+                call(multiply_panels, (zero, v, u + j * u_panel, m, strip, address(b) if b.size else 0, address(y),
+                                       j, first, last, planes, wanted, OH, OW, down, across, columns,
+                                       v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, min(panels, j + _TOGETHER)))
             row = first
             while row < last and (norm.size or activation):
                 n, top = row // down, row % down
@@ -222,20 +271,65 @@ def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot,
                 row += high_row - top
 
 
+@jit
+def _patches(start, stop, parts, x, work, v_bytes, slot, sizes):
+    """V of the only group."""
+    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+     u_cell, u_panel) = sizes
+    v = aligned(work)
+    for part in range(start, stop):
+        first, last = rows * part // parts, rows * (part + 1) // parts
+        call(transform_rows, (x.dtype.type(0), address(x), planes, H, W, ph, pw, down, across, first, last, 0,
+                              v + v_bytes + part * slot, v + first * across * v_tile, v_tile, v_cell))
+
+
+@jit
+def _panels(start, stop, parts, w, b, y, turned, kept, work, v_bytes, slot, own, m_bytes, sizes,
+            norm, activation, low, high):
+    """The only group: all its tiles for a few panels, then for the next."""
+    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+     u_cell, u_panel) = sizes
+    zero, size = w.dtype.type(0), w.itemsize
+    v = aligned(work)
+    panels = (wanted + columns - 1) // columns
+    blocks = (panels + _TOGETHER - 1) // _TOGETHER
+    for part in range(start, stop):
+        scratch = v + v_bytes + part * slot
+        m = scratch + own
+        for block in range(blocks * part // parts, blocks * (part + 1) // parts):
+            j = block * _TOGETHER
+            end = min(panels, j + _TOGETHER)
+            u = aligned(kept) + j * u_panel if kept.size else scratch
+            if kept.size == 0:
+                for panel in range(j, end):
+                    for c in range(planes):
+                        _kernel_panel(w, u + (panel - j) * u_panel, panel, c, turned, planes, wanted, columns, u_cell)
+            call(multiply_panels, (zero, v, u, m, m + m_bytes, address(b) if b.size else 0, address(y), j, 0, rows,
+                                   planes, wanted, OH, OW, down, across, columns, v_tile, v_cell, m_tile, m_cell,
+                                   u_cell, u_panel, end))
+            if norm.size or activation:
+                o = j * columns
+                for n in range(rows // down):
+                    call(finish, (w.dtype.type(low), w.dtype.type(high), address(y) + (n * wanted + o) * OH * OW * size,
+                                  min(wanted, end * columns) - o, OH * OW * size, OH * OW,
+                                  address(norm) if norm.size else 0, wanted, o, activation))
+
+
 # -- the gradient of the weight ---------------------------------------------------------------------
 
 def acc_grad_parameters(g, x, dy, dw, db, scale):
     """dw <- itself + scale times the gradient of w; db alike, unless it is empty."""
-    plan = _forward(g)
+    plan = _gradient(g)
     panels = plan.panels
     parts = max(1, min(threads.get_num_threads(), panels, g.flops // (2 * threads.FLOPS_PER_THREAD)))
-    # Q has the place of M, with as many panels as a part has.
+    # Q has the place of M, with as many panels as a part has.  Of one group a panel of U is done with at once.
     most = -(-panels // parts)
     q_tile = most * plan.columns * plan.size
     q_cell = plan.together * plan.across * q_tile + VECTOR_BYTES
+    u_bytes = plan.u_bytes if plan.groups > 1 else rounded(parts * plan.u_panel + SLACK, 64)
     slot = plan.patch + plan.v_bytes + rounded(_CELLS * q_cell + SLACK, 64) + 64 * VECTOR_BYTES
-    work = threads.workspace(64 + plan.u_bytes + parts * slot)
-    threads.run(_grad, parts, 1, parts, x, dy, dw, db, work, scale, plan.u_bytes, slot, plan.patch, plan.v_bytes,
+    work = threads.workspace(64 + u_bytes + parts * slot)
+    threads.run(_grad, parts, 1, parts, x, dy, dw, db, work, scale, u_bytes, slot, plan.patch, plan.v_bytes,
                 q_tile, q_cell, plan.sizes)
 
 
@@ -265,282 +359,24 @@ def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_b
             call(transform_rows, (zero, address(dy) + o0 * OH * OW * size, wanted, OH, OW, 0, 0, down, across,
                                   first, last,
                                   o1 - o0, patch, q, q_tile, q_cell))
+            beta = zero if first == 0 else one
             for panel in range(j0, j1):
+                here = u + (panel if together < rows else part) * u_panel
                 for cell in range(_CELLS):
-                    out = u + panel * u_panel + cell * u_cell
+                    out = here + cell * u_cell
                     b = q + cell * q_cell + (panel - j0) * columns * size
                     a = v + cell * v_cell
-                    beta = zero if first == 0 else one
                     call(tall_tile, (tiles, a, size, v_tile, b, q_tile, out, columns * size, TALL_ROWS, columns,
                                      whole, TALL_ROWS * size, 0, TALL_ROWS * columns * size, one, beta, 0))
                     if whole * TALL_ROWS < planes:
                         call(tall_tile, (tiles, a + whole * TALL_ROWS * size, size, v_tile, b, q_tile,
                                          out + whole * TALL_ROWS * columns * size, columns * size,
                                          planes - whole * TALL_ROWS, columns, 1, 0, 0, 0, one, beta, 0))
-        for panel in range(j0, j1):
-            for c in range(planes):
-                for o in range(panel * columns, min((panel + 1) * columns, wanted), step):
-                    here = u + panel * u_panel + (c * columns + o - panel * columns) * size
-                    call(transform_gradient, (factor, here, u_cell, min(step, wanted - o), square,
-                                              address(dw) + (o * planes + c) * 9 * size, planes * 9 * size))
+                if last == rows:
+                    for c in range(planes):
+                        for o in range(panel * columns, min((panel + 1) * columns, wanted), step):
+                            sums = here + (c * columns + o - panel * columns) * size
+                            call(transform_gradient, (factor, sums, u_cell, min(step, wanted - o), square,
+                                                      address(dw) + (o * planes + c) * 9 * size, planes * 9 * size))
         if db.size:
             call(sum_planes, (factor, address(dy), dy.shape[0], wanted, OH * OW, o0, o1, address(db)))
-
-
-# -- the transforms -----------------------------------------------------------------------------------
-
-def _patch(e, d):
-    """B^T d: six numbers of a patch, along one of its sides."""
-    four = e.broadcast(e.number(4.0))
-    minus_four, minus_five, two = (e.broadcast(e.number(n)) for n in (-4.0, -5.0, 2.0))
-    even, odd = e.fma(minus_four, d[2], d[4]), e.fma(minus_four, d[1], d[3])
-    near, far = d[4] - d[2], two * (d[3] - d[1])
-    return [e.fma(four, d[0], e.fma(minus_five, d[2], d[4])), even + odd, even - odd, near + far, near - far,
-            e.fma(four, d[1], e.fma(minus_five, d[3], d[5]))]
-
-
-def _kernel(e, w):
-    """G w: three numbers of a kernel."""
-    quarter, sixth, twelfth, part = (e.broadcast(e.number(n)) for n in (1 / 4, 1 / 6, 1 / 12, 1 / 24))
-    outer, middle = (w[0] + w[2]) * e.broadcast(e.number(-1 / 6)), w[1] * sixth
-    mixed, half = e.fma(sixth, w[2], w[0] * part), w[1] * twelfth
-    return [w[0] * quarter, outer - middle, outer + middle, mixed + half, mixed - half, w[2]]
-
-
-def _back(e, m):
-    """A^T m: from six products to four outputs."""
-    two, four, eight = (e.broadcast(e.number(n)) for n in (2.0, 4.0, 8.0))
-    near, turn, far, slope = m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]
-    return [m[0] + near + far, e.fma(two, slope, turn), e.fma(four, far, near), e.fma(eight, slope, turn) + m[5]]
-
-
-def _spread(e, y):
-    """A y, the adjoint of _back: from four outputs' gradients to six."""
-    two, four, eight = (e.broadcast(e.number(n)) for n in (2.0, 4.0, 8.0))
-    even, odd = y[0] + y[2], y[1] + y[3]
-    far, slope = e.fma(four, y[2], y[0]), e.fma(eight, y[3], two * y[1])
-    return [y[0], even + odd, even - odd, far + slope, far - slope, y[3]]
-
-
-def _gather(e, u):
-    """G^T u, the adjoint of _kernel: from six to three."""
-    quarter, sixth, twelfth, part = (e.broadcast(e.number(n)) for n in (1 / 4, 1 / 6, 1 / 12, 1 / 24))
-    minus = e.broadcast(e.number(-1 / 6))
-    near, turn, far, slope = u[1] + u[2], u[2] - u[1], u[3] + u[4], u[3] - u[4]
-    return [e.fma(part, far, e.fma(minus, near, quarter * u[0])), e.fma(twelfth, slope, sixth * turn),
-            e.fma(sixth, far, e.fma(minus, near, u[5]))]
-
-
-def _both_ways(e, transform, grid):
-    """The transform of every column, then of every row, of a list of rows."""
-    columns = [transform(e, list(column)) for column in zip(*grid)]
-    return [transform(e, list(row)) for row in zip(*columns)]
-
-
-def _grid(e, here, row, column, side):
-    return [[e.load(here + i * row + j * column) for j in range(side)] for i in range(side)]
-
-
-@intrinsic
-def _emitted_kernels(typingctx, like, source, across, valid, turned, out, cell):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        emit_transform_kernels(e, *e.values(args[1:]))
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 6), codegen
-
-
-@native("number", *["int"] * 6)
-def transform_kernels(like, source, across, valid, turned, out, cell):
-    _emitted_kernels(like, source, across, valid, turned, out, cell)
-
-
-def emit_transform_kernels(e, source, across, valid, turned, out, cell):
-    """G w G^T of the kernels of a panel for one plane, lane by lane; *turned*: each backwards.
-
-    The kernel of lane i is nine numbers at source + i across.  Element k of the 36 goes to out + k cell.
-    """
-    size = e.item_bytes
-    lines = e.stack(VECTOR_BYTES * (9 + 2 * e.lanes))
-    for v in range(TALL_COLUMNS):
-        with e.when(valid > v * e.lanes):
-            here = source + v * e.lanes * across
-            for k in range(0, 9, e.lanes):
-                emit_turn(e, here + k * size, across, lines + k * VECTOR_BYTES, e.integer(VECTOR_BYTES),
-                          valid - v * e.lanes, e.integer(9 - k))
-            last = e.where(turned.differs(0), 8, e.integer(0))
-            step = e.where(turned.differs(0), -VECTOR_BYTES, e.integer(VECTOR_BYTES))
-            w = [e.load(lines + last * VECTOR_BYTES + step * t) for t in range(9)]
-            for i, line in enumerate(_both_ways(e, _kernel, [w[0:3], w[3:6], w[6:9]])):
-                for j, vector in enumerate(line):
-                    e.store(vector, out + cell * (i * _SIDE + j) + v * VECTOR_BYTES)
-
-
-@native("number", *["int"] * 15)
-def transform_rows(zero, x, planes, H, W, ph, pw, down, across, first, last, wanted, patch, out, tile, cell):
-    """V, or Q, for the rows *first* .. *last* of tiles, counted through all samples.
-
-    With *wanted* 0 all planes of x (N, planes, H, W) and 6x6 patches (V), else as many planes,
-    and 4x4 patches (Q).
-    """
-    step = lanes(zero)
-    size = VECTOR_BYTES // step
-    count = wanted if wanted else planes
-    row = first
-    line = (4 * across + 2) * VECTOR_BYTES
-    done = 0
-    while row < last:
-        n, top = row // down, row % down
-        high = min(down - top, last - row)
-        for c in range(0, count, step):
-            valid = min(step, count - c)
-            source = x + (n * planes + c) * H * W * size
-            for h in range(4 * top - ph, 4 * (top + high) + 2 - ph):
-                here = patch + (h - 4 * top + ph) * line
-                if h < 0 or h >= H:
-                    put_zeros(zero, here, here + line)
-                else:
-                    put_zeros(zero, here, here + pw * VECTOR_BYTES)
-                    call(turn_line, (zero, source + h * W * size, H * W * size, valid, W, here + pw * VECTOR_BYTES))
-                    put_zeros(zero, here + (pw + W) * VECTOR_BYTES, here + line)
-            for y in range(high):
-                here = patch + 4 * y * line
-                there = out + ((done + y) * across) * tile + c * size
-                if wanted:
-                    call(transform_gradients, (zero, here, line, across, there, tile, cell))
-                else:
-                    call(transform_patches, (zero, here, line, across, there, tile, cell))
-        row += high
-        done += high
-
-
-@intrinsic
-def _emitted_line(typingctx, like, source, across, valid, count, out):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        source, across, valid, count, out = e.values(args[1:])
-        with e.range(0, count, e.lanes) as w:
-            emit_turn(e, source + w * e.item_bytes, across, out + w * VECTOR_BYTES, e.integer(VECTOR_BYTES), valid,
-                      count - w)
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 5), codegen
-
-
-@native("number", *["int"] * 5)
-def turn_line(like, source, across, valid, count, out):
-    """Of *valid* lines of *count* numbers, *across* apart: a vector for each number, its lanes the lines."""
-    _emitted_line(like, source, across, valid, count, out)
-
-
-def _emit_patches(e, transform, side, here, line, count, out, tile, cell):
-    with e.range(0, count) as x:
-        grid = _grid(e, here + x * (4 * VECTOR_BYTES), line, VECTOR_BYTES, side)
-        for i, cells in enumerate(_both_ways(e, transform, grid)):
-            for j, vector in enumerate(cells):
-                e.store(vector, out + x * tile + cell * (i * _SIDE + j))
-
-
-@intrinsic
-def _emitted_patches(typingctx, like, here, line, count, out, tile, cell):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        _emit_patches(e, _patch, 6, *e.values(args[1:]))
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 6), codegen
-
-
-@native("number", *["int"] * 6)
-def transform_patches(like, here, line, count, out, tile, cell):
-    """B^T d B for a row of 6x6 patches."""
-    _emitted_patches(like, here, line, count, out, tile, cell)
-
-
-@intrinsic
-def _emitted_gradients(typingctx, like, here, line, count, out, tile, cell):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        _emit_patches(e, _spread, 4, *e.values(args[1:]))
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 6), codegen
-
-
-@native("number", *["int"] * 6)
-def transform_gradients(like, here, line, count, out, tile, cell):
-    """A d A^T for a row of 4x4 patches of gradients."""
-    _emitted_gradients(like, here, line, count, out, tile, cell)
-
-
-@intrinsic
-def _emitted_back(typingctx, like, here, tile, cell, count, bias, valid, strip, y, y_row, y_plane, rows, width):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, like)
-        emit_transform_back(e, *e.values(args[1:]))
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.intp] * 12), codegen
-
-
-@native("number", *["int"] * 12)
-def transform_back(like, here, tile, cell, count, bias, valid, strip, y, y_row, y_plane, rows, width):
-    _emitted_back(like, here, tile, cell, count, bias, valid, strip, y, y_row, y_plane, rows, width)
-
-
-def emit_transform_back(e, here, tile, cell, count, bias, valid, strip, y, y_row, y_plane, rows, width):
-    """A^T m A of a row of tiles, plus bias, into *rows* rows of *width* numbers of *valid* planes of y."""
-    bias_vector = e.changed(bias.differs(0), lambda _: [e.load(bias, e.mask(valid))], [e.zero()])[0]
-    line = count * (4 * VECTOR_BYTES)
-    with e.range(0, count) as x:
-        there = here + x * tile
-        m = [[e.load(there + cell * (i * _SIDE + j)) for j in range(_SIDE)] for i in range(_SIDE)]
-        for i, outputs in enumerate(_both_ways(e, _back, m)):
-            for j, vector in enumerate(outputs):
-                e.store(vector + bias_vector, strip + line * i + x * (4 * VECTOR_BYTES) + j * VECTOR_BYTES)
-    with e.range(0, rows) as r, e.range(0, width, e.lanes) as w:
-        start = strip + r * line + w * VECTOR_BYTES
-        vectors = e.transpose([e.load(start + k * VECTOR_BYTES) for k in range(e.lanes)])
-        place = y + r * y_row + w * e.item_bytes
-
-        def put(mask):
-            for k, vector in enumerate(vectors):
-                with e.when(valid > k):
-                    e.store(vector, place + k * y_plane, mask)
-
-        with e.choice(width - w >= e.lanes) as (yes, no):
-            with yes:
-                put(None)
-            with no:
-                put(e.mask(width - w))
-
-
-@intrinsic
-def _emitted_gradient(typingctx, factor, here, cell, valid, square, dw, dw_row):
-    def codegen(context, builder, signature, args):
-        e = Emitter(builder, factor)
-        emit_transform_gradient(e, *e.values(args))
-        return context.get_dummy_value()
-
-    return types.void(factor, *[types.intp] * 6), codegen
-
-
-@native("number", *["int"] * 6)
-def transform_gradient(factor, here, cell, valid, square, dw, dw_row):
-    _emitted_gradient(factor, here, cell, valid, square, dw, dw_row)
-
-
-def emit_transform_gradient(e, factor, here, cell, valid, square, dw, dw_row):
-    """dw <- itself + factor times G^T u G, for *valid* kernels of nine numbers, dw_row apart."""
-    grid = [[e.load(here + cell * (i * _SIDE + j)) for j in range(_SIDE)] for i in range(_SIDE)]
-    nine = [vector for row in _both_ways(e, _gather, grid) for vector in row]
-    scale = e.broadcast(factor)
-    for first in range(0, 9, e.lanes):
-        some = nine[first:first + e.lanes]
-        turned = e.transpose(some + [e.zero()] * (e.lanes - len(some)))
-        mask = e.mask(e.integer(len(some))) if len(some) < e.lanes else None
-        for k, vector in enumerate(turned):
-            with e.when(valid > k):
-                place = dw + dw_row * k + first * e.item_bytes
-                e.store(e.fma(scale, vector, e.load(place, mask)), place, mask)
