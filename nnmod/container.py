@@ -1,7 +1,7 @@
 """Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
 from . import check, errors, kernels, tensor
 from .errors import ShapeError
-from .joining import join, split
+from .joining import copy_slices, join, split
 from .module import Module
 
 _add = kernels.elementwise(kernels.formulas.add)
@@ -577,8 +577,10 @@ class Parallel(Container):
             self.gradInput = None
             return None
         self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input.dtype)
-        for gradient, part in zip(gradients, _slices(self._gradient, self.inputDimension % input.ndim)):
-            tensor.copy(gradient, part)
+        axis = self.inputDimension % input.ndim
+        for index, gradient in enumerate(gradients):
+            slice = gradient.reshape(*gradient.shape[:axis], 1, *gradient.shape[axis:])
+            copy_slices(slice, 0, self._gradient, index, 1, axis)
         return self.gradInput
 
     def _partsOf(self, gradOutput):

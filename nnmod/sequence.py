@@ -9,6 +9,7 @@ import numpy as np
 
 from . import check, init, kernels, tensor
 from .errors import ShapeError
+from .joining import copy_slices
 from .module import Module
 from .recurrent import GRU, FastLSTM
 
@@ -464,8 +465,8 @@ class SeqGRU(_Sequence):
         k = self.resize("_k", (T, N, H), like=x)
         q = self.resize("_q", (T, N, H), like=x)
         # Products want dense operands: the columns of the gates and of the candidate apart.
-        tensor.copy(self.weight[:, :2 * H], self.resize("_wa", (D + H, 2 * H), like=x))
-        tensor.copy(self.weight[:, 2 * H:], self.resize("_wc", (D + H, H), like=x))
+        copy_slices(self.weight, 0, self.resize("_wa", (D + H, 2 * H), like=x), 0, 2 * H, 1)
+        copy_slices(self.weight, 2 * H, self.resize("_wc", (D + H, H), like=x), 0, H, 1)
         K.gru_update_output(x, self._wa, self.bias[:2 * H], self._wc, self.bias[2 * H:],
                             self._first, self._last, a, k, q, self._hidden, y)
 
@@ -483,9 +484,9 @@ class SeqGRU(_Sequence):
         K = kernels.of(self._steps, self.gradWeight, self.gradBias)
         ga = self.resize("_ga", self._wa.shape, like=self._wa)
         gc = self.resize("_gc", self._wc.shape, like=self._wc)
-        tensor.copy(self.gradWeight[:, :2 * H], ga)
-        tensor.copy(self.gradWeight[:, 2 * H:], gc)
+        copy_slices(self.gradWeight, 0, ga, 0, 2 * H, 1)
+        copy_slices(self.gradWeight, 2 * H, gc, 0, H, 1)
         K.gru_acc_grad_parameters(self._steps, self._hidden, self._q, self._da, self._dk,
                                   ga, self.gradBias[:2 * H], gc, self.gradBias[2 * H:], scale)
-        tensor.copy(ga, self.gradWeight[:, :2 * H])
-        tensor.copy(gc, self.gradWeight[:, 2 * H:])
+        copy_slices(ga, 0, self.gradWeight, 0, 2 * H, 1)
+        copy_slices(gc, 0, self.gradWeight, 2 * H, H, 1)
