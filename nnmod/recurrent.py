@@ -145,9 +145,6 @@ class _Cell(StepOfModules):
     def __repr__(self):
         return super().__repr__() if self.modules else Module.__repr__(self)
 
-    def _repr_html_(self):
-        return super()._repr_html_() if self.modules else Module._repr_html_(self)
-
     def describe(self):
         return f"{self.inputSize} -> {self.outputSize}" + (f", p={self.p:g}" if self.p else "") + (
             ", mono" if self.mono else "")

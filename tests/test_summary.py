@@ -68,6 +68,18 @@ def test_multiply_adds_of_sequences_are_those_of_their_matrices():
     assert summary.multiply_adds(nnmod.Tanh(), x) is None
 
 
+def test_a_fused_layer_counts_as_the_layers_that_it_is_made_of():
+    for net, shape in ((nnmod.Sequential(nnmod.Linear(3, 4), nnmod.ReLU(), nnmod.Linear(4, 2)), (5, 3)),
+                       (nnmod.Sequential(nnmod.SpatialConvolution(2, 3, 3, 3), nnmod.SpatialBatchNormalization(3),
+                                         nnmod.Tanh()), (2, 2, 6, 5))):
+        x = np.ones(shape, np.float32)
+        for mode in (net.training, net.evaluate):
+            mode()
+            count = summary.summarize(net, x).multiplyAdds
+            assert count and summary.summarize(net.fused(), x).multiplyAdds == count
+            assert timing.time_layers(net.fused(), x, repeats=2).rows[0].multiplyAdds > 0
+
+
 def test_a_summary():
     first = nnmod.Linear(3, 3)
     net = nnmod.Sequential(first, first.clone("weight", "bias", "gradWeight", "gradBias"),
