@@ -140,7 +140,7 @@ def _sorted(rows):
     ran = [path for path, row in rows.items() if row.forward and not row.module.modules]
     # A container none of whose children was called has done their work itself.
     doers = [path for path, row in rows.items() if row.module.modules and row.forward
-             and not any(summary.is_below(other, path) for other in ran)]
+             and not any(other.forward and summary.is_below(other.path, path) for other in rows.values())]
     layers, containers = [], []
     for path, row in rows.items():
         if row.module.modules:
