@@ -100,6 +100,11 @@ class Container(Module):
     def _checkChildren(self, children):
         """Raise ValueError unless these children may stand together."""
 
+    def applyToModules(self, function):
+        """Call *function* with each child: ``apply`` is for all of the tree."""
+        for module in self.modules:
+            function(module)
+
     # -- a first layer's gradient ----------------------------------------------------
 
     @property

@@ -38,10 +38,15 @@ class Transpose(Module):
         for pair in permutations:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(map(check.is_int, pair)):
                 raise ValueError(f"permutations must be pairs of dimensions such as (0, 1), got {pair!r}")
+        self.setNumInputDims(numInputDims)
+        self.permutations = tuple((int(a), int(b)) for a, b in permutations)
+
+    def setNumInputDims(self, numInputDims):
+        """Say how many dimensions one example has, or None; returns self."""
         if numInputDims is not None:
             check.positive(numInputDims=numInputDims)
-        self.permutations = tuple((int(a), int(b)) for a, b in permutations)
         self.numInputDims = numInputDims
+        return self
 
     def updateOutput(self, input):
         input = self.takeInput(input)

@@ -6,9 +6,10 @@ import numpy as np
 from . import check, geometry, init, kernels, tensor
 from .errors import ShapeError
 from .module import Module
+from .windowed import BiasOption
 
 
-class Linear(Module):
+class Linear(BiasOption, Module):
     """Affine map ``y = x @ weight.T + bias`` of each row of a batch.
 
     Parameters
@@ -285,7 +286,7 @@ class LinearWeightNorm(Linear):
             K.sum_rows(dy, self.gradBias, scale)
 
 
-class PartialLinear(Module):
+class PartialLinear(BiasOption, Module):
     """Linear of which a part of the outputs can be computed alone.
 
     Parameters
@@ -416,7 +417,7 @@ class PartialLinear(Module):
         return f"{self.inputsize} -> {part}{self.outputsize}" + ("" if self.bias is not None else ", no bias")
 
 
-class Bilinear(Module):
+class Bilinear(BiasOption, Module):
     """A form of two inputs: ``y[o] = x1 @ weight[o] @ x2 + bias[o]``.
 
     Parameters

@@ -278,6 +278,14 @@ class Module(Stateful):
             return self.forward(input[0])
         return Node(self, *input)
 
+    def __neg__(self):
+        """``-module`` is ``module()``, an input of a graph; nngraph's scripts write it so."""
+        return self()
+
+    def __rsub__(self, nodes):
+        """``node - module`` is ``module(node)``, and ``[a, b] - module`` is ``module([a, b])``."""
+        return Node(self, nodes) if has_nodes(nodes) else NotImplemented
+
     def backward(self, input, gradOutput, scale=1.0):
         """Gradient by the input, returned; *scale* times those by the parameters, added.
 

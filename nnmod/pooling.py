@@ -96,7 +96,21 @@ class _MaxPooling(_Pooling):
         return gradInput
 
 
-class SpatialMaxPooling(_MaxPooling):
+class _Rounding:
+    """Mixed into poolings whose number of windows may be rounded up."""
+
+    def ceil(self):
+        """Round the number of windows up, as ``ceilMode=True`` does; returns self."""
+        self.ceilMode = True
+        return self
+
+    def floor(self):
+        """Round the number of windows down, as by default; returns self."""
+        self.ceilMode = False
+        return self
+
+
+class SpatialMaxPooling(_Rounding, _MaxPooling):
     """The maximum under a window that slides over each plane.
 
     Parameters
@@ -196,7 +210,7 @@ class SpatialDilatedMaxPooling(SpatialMaxPooling):
         self.dilationW, self.dilationH = dilationW, dilationH
 
 
-class VolumetricMaxPooling(_MaxPooling):
+class VolumetricMaxPooling(_Rounding, _MaxPooling):
     """The maximum under a window that slides through each volume.
 
     Parameters
@@ -474,7 +488,7 @@ class _AveragePooling(_Pooling):
         return gradInput
 
 
-class SpatialAveragePooling(_AveragePooling):
+class SpatialAveragePooling(_Rounding, _AveragePooling):
     """The mean under a window that slides over each plane.
 
     Parameters
@@ -522,6 +536,16 @@ class SpatialAveragePooling(_AveragePooling):
         self.ceilMode = bool(ceilMode)
         self.countIncludePad = bool(countIncludePad)
         self.divide = bool(divide)
+
+    def setCountIncludePad(self):
+        """Divide by the size of the whole window, its padding included, as by default; returns self."""
+        self.countIncludePad = True
+        return self
+
+    def setCountExcludePad(self):
+        """Divide by the elements of the input alone, as ``countIncludePad=False`` does; returns self."""
+        self.countIncludePad = False
+        return self
 
     def _geometry(self):
         """Window, stride and padding."""
