@@ -139,6 +139,8 @@ class Convert(Module):
         x, batched = self._withBatch(input)
         if self._ending == "first" and "f" in self.inputShape and x.shape[self._order[1]] != 1:
             raise ShapeError(f"input must have one feature to be converted to 'b', got shape {input.shape}")
+        if self._ending == "first" and x.shape[self._order[1]] == 0:
+            raise ShapeError(f"input must have at least one entry to take the first of, got shape {input.shape}")
         x = _converted(self, "_cast", x, tensor.dtype_of(self._type))
         if not self.sharesInput:
             x = _permuted(self, "_ordered", x, self._order)

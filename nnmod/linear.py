@@ -99,6 +99,8 @@ class Linear(BiasOption, Module):
         x = check.batched("input", input, "N", self.inputSize or "inputSize")
         if self.weight is None:
             check.type_is("input", input, self._type)
+            if x.shape[1] == 0:
+                raise ShapeError(f"input must have at least one feature, got {input.shape}")
             self.inputSize = x.shape[1]
             self._allocate()
         # Looked at only after one was replaced: at batch 1 the check would cost more than the rest.
@@ -264,6 +266,8 @@ class LinearWeightNorm(Linear):
         x = check.batched("input", input, "N", self.inputSize or "inputSize")
         if self.v is None:
             check.type_is("input", input, self._type)
+            if x.shape[1] == 0:
+                raise ShapeError(f"input must have at least one feature, got {input.shape}")
             self.inputSize = x.shape[1]
             self._allocate()
         check.parameters(self, v=(self.outputSize, self.inputSize), g=(self.outputSize, 1),
