@@ -80,7 +80,6 @@ LARGE = {
     "SpatialContrastiveNormalization": (lambda: nnmod.SpatialContrastiveNormalization(32), _IMAGES),
     "SpatialDivisiveNormalization": (lambda: nnmod.SpatialDivisiveNormalization(32), _IMAGES),
     "SpatialFractionalMaxPooling": (lambda: nnmod.SpatialFractionalMaxPooling(2, 2, 0.6, 0.6), _IMAGES),
-    "SpatialSoftMax": (nnmod.SpatialSoftMax, _IMAGES),
     "SpatialSubtractiveNormalization": (lambda: nnmod.SpatialSubtractiveNormalization(32), _IMAGES),
     "SpatialSymmetricPadding": (lambda: nnmod.SpatialSymmetricPadding(2, 2, 2, 2), _IMAGES),
     "TemporalDynamicKMaxPooling": (lambda: nnmod.TemporalDynamicKMaxPooling(4, 0.1), (32, 100, 128)),
