@@ -95,6 +95,7 @@ def elementwise_sum(formula):
 def setnumthreads(count):
     """Let kernels use *count* threads at most; results stay the same to the bit.
 
+    nnmod has it as ``setNumThreads``, and as ``setnumthreads`` for people who know Torch's.
     The default is the number of processors this process may use, or the environment
     variable NNMOD_NUM_THREADS.  The reference kernels leave threads to NumPy: there
     the number is checked and has no effect.
