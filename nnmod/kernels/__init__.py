@@ -95,7 +95,6 @@ def elementwise_sum(formula):
 def setnumthreads(count):
     """Let kernels use *count* threads at most; results stay the same to the bit.
 
-    nnmod has it as ``setNumThreads``, and as ``setnumthreads`` for people who know Torch's.
     The default is the number of processors this process may use, or the environment
     variable NNMOD_NUM_THREADS.  The reference kernels leave threads to NumPy: there
     the number is checked and has no effect.
@@ -111,6 +110,10 @@ def getnumthreads():
     """How many threads kernels use at most: 1 with the reference kernels."""
     threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
     return 1 if threads is None else threads.get_num_threads()
+
+
+# The spelling of nnmod's own functions, beside Torch's.
+setNumThreads, getNumThreads = setnumthreads, getnumthreads
 
 
 def setconv2dmethod(name):
