@@ -28,6 +28,7 @@ from .product import MM, MV, DotProduct
 from .recurrent import _Cell
 from .row_convolution import TemporalRowConvolution
 from .sequence import _Sequence
+from .table import MapTable
 
 
 @dataclass
@@ -343,6 +344,8 @@ class Watch:
         # A Fused knows its modules by their classes, and runs them as one: it is watched as a whole.
         within = {id(child) for layer in layers if isinstance(layer.module, Fused) for child in layer.module.modules}
         for layer in (layer for layer in layers if id(layer.module) not in within):
+            if isinstance(layer.module, MapTable):
+                layer.module._clones = None  # they are made anew from what is watched
             layer.module._watch = self, layer.path
             layer.module.__class__ = _watched(type(layer.module))
         return self

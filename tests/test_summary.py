@@ -109,6 +109,13 @@ def test_an_input_that_does_not_fit_is_told_with_the_layer_and_leaves_no_trace()
     assert type(net[0]) is nnmod.Identity and type(net[1]) is nnmod.Linear and "_watch" not in vars(net[0])
 
 
+def test_copies_that_a_container_made_before_are_counted_too():
+    net, x = nnmod.MapTable(nnmod.Linear(3, 2)), [np.ones((4, 3), np.float32)] * 3
+    assert [summary.summarize(net, x).multiplyAdds for _ in range(2)] == [72, 72]
+    net.forward(x)
+    assert type(net._clones[1][0]) is nnmod.Linear
+
+
 def test_copies_that_a_container_makes_are_watched_and_let_go():
     net, x = nnmod.MapTable(nnmod.Linear(4, 2)), [np.ones((n, 4), np.float32) for n in (3, 5, 2)]
     found = summary.summarize(net, x)
