@@ -60,7 +60,7 @@ def written():
             nnmod.MaskZero(nnmod.Linear(2, 2), 1), nnmod.SeqReverseSequence(0), nnmod.SAdd(1), nnmod.CopyGrad(),
             nnmod.MaskZeroCriterion(nnmod.MSECriterion(), 1), nnmod.SequencerCriterion(nnmod.MSECriterion()),
             nnmod.InstanceNormalization(2), nnmod.AffineGridGeneratorBHWD(2, 3), nnmod.BilinearSamplerBHWD(),
-            nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
+            nnmod.ROIPooling(2, 2), nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
             nnmod.SpatialSymmetricPadding(1, 1, 1, 1))
 
 
