@@ -38,6 +38,10 @@ NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION_6, FUNCTION_7, FUNCTION_8 =
 #: Classes that write another number of objects than one: the devices come before a GPU.
 _WRITES = {"torch.Timer": 0, "nn.GPU": 2}
 _VERSION = re.compile(rb"V (\d{1,9})")
+#: What no object is.
+_NONE = object()
+#: Lua's tables hold no nil, and Torch writes none.
+_HOLDS_NIL = "a table holds nil, which no table can: the file is damaged"
 
 
 # -- reading ------------------------------------------------------------------------
@@ -159,7 +163,66 @@ class _Parser:
         # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
         if not 0 <= count <= source.left() // 4 + 1:
             raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left", position)
-        return (None, self._table(table, count)) if count else (table, None)
+        pairs = self._tables if isinstance(source, Binary) else self._table
+        return (None, pairs(table, count)) if count else (table, None)
+
+    def _tables(self, table, count):
+        """_table for the binary form: what stands in its window, tables in tables too, takes no calls."""
+        source, known, above = self.source, self._known, []
+        items, left, key = table.items, count, _NONE
+        window, at, end, two, one, double = source.ready()
+        while True:
+            value = _NONE
+            if at + 12 <= end:
+                kind, number = two(window, at)
+                if kind == STRING:
+                    start = at + 8
+                    if 0 <= number <= end - start:
+                        at = start + number
+                        value = bytes(window[start:at])
+                elif kind == NUMBER:
+                    value, = double(window, at + 4)
+                    at += 12
+                elif kind == BOOLEAN:
+                    value = number != 0
+                    at += 8
+                elif kind == TABLE:
+                    value = known.get(number, _NONE)
+                    if value is not _NONE:
+                        at += 8
+                    else:
+                        count, = one(window, at + 8)
+                        if 0 <= count <= (end - at) // 8:  # else it goes beyond the window, or is damaged
+                            value = known[number] = Table()
+                            at += 12
+                            if count:
+                                above.append((table, left, key))
+                                table, left, key = value, count, _NONE
+                                items = value.items
+                                continue
+            if value is _NONE:
+                source.skip(at)
+                value, rest = self._head()
+                if rest is not None:
+                    value = yield rest
+                window, at, end, *_ = source.ready()
+            while True:
+                if value is None:
+                    source.skip(at)
+                    raise T7Error(_HOLDS_NIL, source.at)
+                if key is _NONE:
+                    key = value
+                    break
+                items.append((key, value))
+                key, left = _NONE, left - 1
+                if left:
+                    break
+                value = table
+                if not above:
+                    source.skip(at)
+                    return value
+                table, left, key = above.pop()
+                items = table.items
 
     def _table(self, table, count):
         head, items = self._head, table.items
@@ -170,8 +233,8 @@ class _Parser:
             value, rest = head()
             if rest is not None:
                 value = yield rest
-            if key is None or value is None:  # Lua's tables hold no nil, and Torch writes none
-                raise T7Error("a table holds nil, which no table can: the file is damaged", self.source.at)
+            if key is None or value is None:
+                raise T7Error(_HOLDS_NIL, self.source.at)
             items.append((key, value))
         return table
 

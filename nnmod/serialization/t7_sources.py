@@ -31,14 +31,14 @@ class Binary:
 
     def __init__(self, data, order, long_size, copy=True):
         self._file = data if isinstance(data, File) else None
-        self._window = b"" if self._file else memoryview(data)
+        self._window = b"" if self._file else data if type(data) is bytes else memoryview(data)
         self._base = 0                   # where the window begins in the file
         self._next = 0                   # the place of the next byte in the window
         self._end = len(self._window)
         self._copy = copy
         self.size = self._file.size if self._file else self._end
         self._order, self._long_size = order, long_size
-        self._integer, self._number = (struct.Struct(order + kind).unpack_from for kind in "id")
+        self._integer, self._number, self._two = (struct.Struct(order + kind).unpack_from for kind in ("i", "d", "ii"))
         self._long = "q" if long_size == 8 else "i"
         if self._file:
             self._file.seek(0)
@@ -51,6 +51,14 @@ class Binary:
     def left(self):
         """How many bytes are left."""
         return self.size - self._base - self._next
+
+    def ready(self):
+        """(window, place in it, its end, function for two integers, for one, for a number): see skip."""
+        return self._window, self._next, self._end, self._two, self._integer, self._number
+
+    def skip(self, place):
+        """Go to *place* in the window: what stands before it was taken from there."""
+        self._next = place
 
     def _need(self, count, what):
         """Have the next *count* bytes in the window."""
