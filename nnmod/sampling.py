@@ -131,11 +131,12 @@ class ROIPooling(Module):
     Shapes
     ------
     input   a table: features (N, C, h, w), and regions (R, 5), each the number of its image
-            and its left, top, right and bottom edge, all counted from 0
+            and its left, top, right and bottom edge, all counted from 0; of the features' type,
+            or int32 or int64
     output  (R, C, H, W)
 
     A region with nothing of the image in a bin has 0 there; a smaller one than a pixel counts
-    as a pixel.  The regions' gradient is 0.  Raises ShapeError for other shapes, IndexError for
+    as a pixel.  The regions' gradient is 0, that of whole ones None.  Raises ShapeError for other shapes, IndexError for
     an image that is not there, ValueError for edges that are no numbers.  Source:
     inn.ROIPooling of imagine-nn, on Torch7 (Girshick, "Fast R-CNN", 2015).
 
@@ -167,28 +168,36 @@ class ROIPooling(Module):
         check.shape("input[0]", features, "N", "C", "h", "w")
         check.shape("input[1]", regions, "R", 5)
         check.floating("input[0]", features)
-        K = kernels.of(features, regions)
-        self._checkRegions(regions, len(features))
+        K = kernels.of(features, regions if regions.dtype.kind == "f" else None)
+        if len(regions):
+            self._checkRegions(regions, len(features))
         output = self.resize("output", (len(regions), features.shape[1], self.H, self.W), like=features)
         indices = self.resize("indices", output.shape, dtype=np.int32)
         K.roi_pool_update_output(features, regions, output, indices, self.spatial_scale, self.v2)
         return output
 
     def _checkRegions(self, regions, count):
-        for region in regions:
-            image, *edges = region.tolist()
-            if not all(abs(edge) * self.spatial_scale < 2**30 for edge in edges):
-                raise ValueError(f"a region must have edges that are numbers below 2**30, got {region}")
-            if not (0 <= image < count and image.is_integer()):
-                raise IndexError(f"a region is of image {image}, but images are 0..{count - 1} (nnmod counts from 0)")
+        if regions.dtype.char not in "fdilq":
+            raise TypeError(f"input[1] must hold the type of input[0], or int32 or int64, got {regions.dtype.name}")
+        edges, images = regions[:, 1:], regions[:, 0]
+        # NaN comes out of min and max, and fails every comparison.
+        if not max(-float(edges.min()), float(edges.max())) * self.spatial_scale < 2**30 or np.isnan(edges.max()):
+            wrong = next(r for r in regions if not all(abs(float(e)) * self.spatial_scale < 2**30 for e in r[1:]))
+            raise ValueError(f"a region must have edges that are numbers below 2**30, got {wrong}")
+        if not (images.min() >= 0 and images.max() < count) or (images.dtype.kind == "f" and (images % 1).any()):
+            wrong = next(image for image in images.tolist() if not (0 <= image < count and float(image).is_integer()))
+            raise IndexError(f"a region is of image {wrong}, but images are 0..{count - 1} (nnmod counts from 0)")
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
+        features, regions = input
         parts = self._parts or [None, None]
-        self._parts = [tensor.resize(part, x.shape, x.dtype) for part, x in zip(parts, input)]
+        self._parts = [tensor.resize(parts[0], features.shape, features.dtype), None]
+        if regions.dtype.kind == "f":
+            self._parts[1] = tensor.resize(parts[1], regions.shape, regions.dtype)
+            tensor.fill(self._parts[1], 0)
         self.gradInput = list(self._parts)
-        kernels.of(gradOutput).roi_pool_update_grad_input(gradOutput, input[1], self.indices, self.gradInput[0])
-        tensor.fill(self.gradInput[1], 0)
+        kernels.of(gradOutput).roi_pool_update_grad_input(gradOutput, regions, self.indices, self.gradInput[0])
         return self.gradInput
 
     def describe(self):

@@ -181,8 +181,8 @@ def fuzz(seconds=None, seed=0, count=None, report=None, load=None):
     """
     rng = random.Random(seed)
     files = list(seeds().values())
-    # A number drawn from the sums picks a file: one of 100 bytes is tried 30 times as often as one of 10,000.
-    sums = list(itertools.accumulate(len(data) ** -0.75 for data in files))
+    # A number drawn from the sums picks a file: one of 200 bytes is tried 50 times as often as one of 10,000.
+    sums = list(itertools.accumulate(1 / max(len(data), 200) for data in files))
     tried = good = 0
     start = minute = time.perf_counter()
     while (count is None or tried < count) and (seconds is None or time.perf_counter() - start < seconds):

@@ -8,7 +8,7 @@ import nnmod
 
 
 def pooled(x, rois, W, H, scale, v2):
-    """ROIPooling by the letter: (output, which element each came from)."""
+    """The output of ROIPooling by the letter."""
     def nearest(value):
         return int(math.copysign(math.floor(abs(value) + 0.5), value))
 
@@ -39,6 +39,33 @@ def test_regions_beside_loops(v2, seed):
     W, H, scale = (*rng.integers(1, 5, 2), rng.choice([1.0, 0.5, 0.4]))
     module = nnmod.ROIPooling(int(W), int(H), float(scale), v2).double()
     np.testing.assert_array_equal(module.forward([x, rois]), pooled(x, rois, W, H, scale, v2))
+
+
+@pytest.mark.parametrize("v2", [True, False])
+def test_gradients_go_to_the_maxima(v2):
+    """By finite differences of the plain loops, where regions hold fractions."""
+    rng = np.random.default_rng(7)
+    x = rng.permutation(2 * 3 * 6 * 7).reshape(2, 3, 6, 7).astype(float)
+    rois = np.array([[0, 2.2, 1.1, 5.3, 3.2], [1, 0, 0, 6, 5], [1, 4, 4, 2, 1.0], [1, 2, 0, 12, 5]])
+    module = nnmod.ROIPooling(3, 2, 0.8, v2).double()
+    gradOutput = rng.standard_normal(module.forward([x, rois]).shape)
+    gradient, nothing = module.backward([x, rois], gradOutput)
+    expected = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        moved = x.copy()
+        moved[place] += 0.25
+        change = pooled(moved, rois, 3, 2, 0.8, v2) - pooled(x, rois, 3, 2, 0.8, v2)
+        expected[place] = (change * gradOutput).sum() / 0.25
+    np.testing.assert_allclose(gradient, expected, atol=1e-12)
+    assert not nothing.any()
+
+
+def test_no_regions_give_no_output():
+    module = nnmod.ROIPooling(2, 2)
+    features, none = np.ones((1, 2, 4, 4), np.float32), np.zeros((0, 5), np.float32)
+    assert module.forward([features, none]).shape == (0, 2, 2, 2)
+    gradient, _ = module.backward([features, none], np.zeros((0, 2, 2, 2), np.float32))
+    assert gradient.shape == features.shape and not gradient.any()
 
 
 def test_nan_wins_in_its_bin():
