@@ -41,8 +41,8 @@ def load(path, mmap=False):
     Returns
     -------
     Numbers (ints where they are whole), strings (bytes where they are not UTF-8),
-    booleans, None; a list for a table with the keys 1 .. n, else a dict, whose keys
-    that no dict can have are each a :class:`Key`; arrays for tensors and storages, which
+    booleans, None; a list for a table with the keys 1 .. n, or a tds.Vec, else a dict, whose
+    keys that no dict can have are each a :class:`Key`; arrays for tensors and storages, which
     share memory where the file's do; modules and criterions for Torch's classes, with
     what counts from 1 there counted from 0; :class:`Function` for a function, which is
     kept as bytes and never run.
@@ -145,5 +145,6 @@ GRAPH = t7_graph.Graph()
 _USUAL = {name: layout.build for name, layout in t7_modules.LAYOUTS.items()}
 _USUAL |= {name: _USUAL[twin] for name, twin in t7_modules.TWINS.items()}
 _USUAL |= {GRAPH.name: GRAPH.build, t7_criterion.CONFUSION.name: t7_criterion.CONFUSION.build}
-_USUAL |= {name: t7_wrappers.inner_module for name in ("nn.DataParallelTable", "nn.Inception")}
+_USUAL |= {name: t7_wrappers.inner_module for name in ("nn.DataParallelTable", "nn.Inception", "nn.Serial")}
+_USUAL["nn.AffineTransformMatrixGenerator"] = t7_wrappers.affine_matrix
 BUILDERS.update(_USUAL)

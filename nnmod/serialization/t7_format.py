@@ -23,6 +23,7 @@ and elements; every other class a table.  A long has 8 bytes, or 4 in files writ
 Windows and on 32-bit machines; the byte order is the writer's.  The ASCII form has the
 same numbers as text.
 """
+import functools
 import io
 import mmap
 import re
@@ -37,6 +38,8 @@ NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION_6, FUNCTION_7, FUNCTION_8 =
 
 #: Classes that write another number of objects than one: the devices come before a GPU.
 _WRITES = {"torch.Timer": 0, "nn.GPU": 2}
+#: Containers of the package tds: how many objects each entry has, after a count of entries.
+COUNTED = {"tds.Hash": 2, "tds_hash": 2, "tds.Vec": 1, "tds_vec": 1}
 _VERSION = re.compile(rb"V (\d{1,9})")
 #: What no object is.
 _NONE = object()
@@ -245,17 +248,21 @@ class _Parser:
 
     def _torch(self, index):
         source, position = self.source, self.source.at
-        name, version = source.text("a version or the name of a class"), 0
-        match = _VERSION.fullmatch(name)
-        if match:
-            version, name = int(match[1]), source.text("the name of a class")
+        name = source.text("a version or the name of a class")
+        version = _version(name)
+        if version is None:
+            version = 0
+        else:
+            name = source.text("the name of a class")
         try:
-            name = name.decode("ascii")
+            name = _text(name)
         except UnicodeDecodeError:
             raise T7Error(f"the name of a class must be text, found {name[:40]!r}", position) from None
         typed = element_type(name)
         if typed is None:
             thing = self._known[index] = Torch(name, version, position)
+            if name in COUNTED:
+                return None, self._counted(thing, COUNTED[name])
             count = _WRITES.get(name, 1)
             return (None, self._content(thing, count)) if count else (thing, None)
         dtype, form = typed
@@ -272,9 +279,8 @@ class _Parser:
         ndim = source.integer("the number of dimensions of a tensor")
         if not 0 <= ndim <= 32:
             raise T7Error(f"a {name} says that it has {ndim} dimensions", position)
-        tensor.shape = source.longs(ndim, "the sizes of a tensor")
-        tensor.strides = source.longs(ndim, "the strides of a tensor")
-        tensor.offset = source.longs(1, "the offset of a tensor")[0] - 1
+        tensor.shape, tensor.strides, offset = source.geometry(ndim)
+        tensor.offset = offset - 1
         return None, self._tensor(tensor, dtype, position)
 
     def _content(self, thing, count):
@@ -283,6 +289,23 @@ class _Parser:
             value, rest = self._head()
             values.append(value if rest is None else (yield rest))
         *thing.before, thing.content = values
+        return thing
+
+    def _counted(self, thing, width):
+        source, position = self.source, self.source.at
+        count, = source.longs(1, "the number of entries")
+        if not 0 <= count <= source.left() // 2:
+            raise T7Error(f"a {thing.name} says that it has {count} entries, but {source.left()} bytes are left",
+                          position)
+        thing.content = Table()
+        for number in range(1, count + 1):
+            entry = [] if width == 2 else [float(number)]
+            while len(entry) < 2:
+                value, rest = self._head()
+                entry.append(value if rest is None else (yield rest))
+            if entry[0] is None:
+                raise T7Error("a key of a tds.Hash is nil: the file is damaged", source.at)
+            thing.content.items.append(tuple(entry))
         return thing
 
     def _tensor(self, tensor, dtype, position):
@@ -296,6 +319,18 @@ class _Parser:
             raise T7Error(f"a {tensor.name} holds a storage that is not complete", position)
         tensor.array = view(tensor, dtype, position)
         return tensor
+
+
+@functools.lru_cache(64)
+def _version(text):
+    """The number in "V n", None for other text."""
+    match = _VERSION.fullmatch(text)
+    return None if match is None else int(match[1])
+
+
+@functools.lru_cache(256)
+def _text(name):
+    return name.decode("ascii")
 
 
 # -- writing ------------------------------------------------------------------------
@@ -354,9 +389,13 @@ class Writer:
         if isinstance(value, Function):
             self._text(value.code)
             return iter((value.upvalues,))
-        if value.version:
+        if value.version or value.name in COUNTED:  # the version of those is 0
             self._text(b"V %d" % value.version)
         self._text(value.name.encode("ascii"))
+        if value.name in COUNTED:
+            items = value.content.items
+            self._longs(len(items))
+            return (item for pair in items for item in pair[2 - COUNTED[value.name]:])
         if isinstance(value, Torch):
             return iter((*value.before, value.content) if _WRITES.get(value.name, 1) else ())
         if isinstance(value, Storage):

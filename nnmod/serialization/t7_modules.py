@@ -160,9 +160,16 @@ TWINS = {
         "SpatialDilatedConvolution", "ReLU", "Tanh", "Sigmoid", "SoftMax", "LogSoftMax", "SpatialSoftMax",
         "SpatialLogSoftMax", "SpatialMaxPooling", "SpatialAveragePooling", "VolumetricMaxPooling",
         "VolumetricAveragePooling", "SpatialBatchNormalization", "BatchNormalization",
-        "VolumetricBatchNormalization", "SpatialCrossMapLRN", "TemporalConvolution")},
-    "nn.SpatialConvolutionCUDA": "nn.SpatialConvolution",
+        "VolumetricBatchNormalization", "SpatialCrossMapLRN", "TemporalConvolution", "VolumetricDilatedConvolution")},
+    "cudnn.ClippedReLU": "nn.HardTanh",
     # Of imagine-nn; its pooling always rounds up: see t7_upgrades.py.
     "inn.SpatialMaxPooling": "nn.SpatialMaxPooling",
+    "inn.SpatialAveragePooling": "nn.SpatialAveragePooling",
     "inn.SpatialCrossResponseNormalization": "nn.SpatialCrossMapLRN",
+    "inn.SpatialSameResponseNormalization": "nn.Sequential",
+    # Of other packages.
+    "nn.Dictionary": "nn.LookupTable",
+    "stn.AffineGridGeneratorBHWD": "nn.AffineGridGeneratorBHWD",
+    "stn.BilinearSamplerBHWD": "nn.BilinearSamplerBHWD",
+    "OneHot": "nn.OneHot",  # of char-rnn
 }

@@ -6,7 +6,7 @@ import numpy as np
 from .. import check, random, tensor
 from ..module import Module, Stateful, gradient_name
 from . import t7_upgrades
-from .t7_format import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_format import COUNTED, Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record, line_of
 
 #: How a class is built: name -> function(fields) -> module.  t7_modules.py fills it, and register().
@@ -71,6 +71,10 @@ class Reader:
                 self._finish(*raw)
             elif kind is Torch and id(raw) not in entered:
                 entered.add(id(raw))
+                if raw.name in COUNTED:  # data, that a class of its own holds
+                    target = self._values[id(raw)] = self._container(raw.content)
+                    self._fill(target, raw.content, waiting)
+                    continue
                 self._begin(raw)
                 waiting.append((raw, None, None))
                 waiting += reversed(_children(raw))

@@ -254,6 +254,8 @@ class _OfModules(Layout):
     """LSTM, FastLSTM, GRU: a network for a step, or kernels for the one that nnmod makes."""
 
     def build(self, fields):
+        if "recurrentModule" not in fields and "weight" in fields and self.cls is LSTM:
+            return SEQ_LSTM.build(fields)  # the LSTM of torch-rnn, which rnn's SeqLSTM was made after
         network = fields.child("recurrentModule")
         sizes = [_size(fields, name) for name in ("inputSize", "outputSize")]
         module = self._inKernels(network, sizes)
@@ -348,7 +350,8 @@ def _parts(network):
     return [m for m in modules if isinstance(m, Linear)], [m for m in modules if type(m) is CMul]
 
 
-add(_Whole("nn.SeqLSTM", SeqLSTM, 4))
+SEQ_LSTM = _Whole("nn.SeqLSTM", SeqLSTM, 4)
+add(SEQ_LSTM)
 add(_Whole("nn.SeqLSTMP", SeqLSTMP, 4))
 add(_Whole("nn.SeqGRU", SeqGRU, 3))
 add(_Both("nn.SeqBRNN", SeqBRNN))

@@ -104,6 +104,11 @@ class Binary:
         self._next = start + size
         return struct.unpack_from(f"{self._order}{count}{self._long}", self._window, start)
 
+    def geometry(self, ndim):
+        """The sizes, the strides and the offset of a tensor."""
+        numbers = self.longs(2 * ndim + 1, "the sizes, strides and offset of a tensor")
+        return numbers[:ndim], numbers[ndim:-1], numbers[-1]
+
     def text(self, what):
         """A string with its length."""
         begin, size = self.at, self.integer(what)
@@ -187,6 +192,11 @@ class Ascii:
             return self._numbers(int, count, what)
         self._skip_newline()
         return ()
+
+    def geometry(self, ndim):
+        """The sizes, the strides and the offset of a tensor, in lines of their own."""
+        sizes, strides = (self.longs(ndim, f"the {what} of a tensor") for what in ("sizes", "strides"))
+        return sizes, strides, self.longs(1, "the offset of a tensor")[0]
 
     def _skip_newline(self):
         # What has no numbers has a line of its own all the same, in some files.
@@ -377,6 +387,8 @@ _OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _
 
 def what_it_is(head):
     """What a file that begins with *head* is, in words with what to do, where that is known."""
+    if head[1:4] == b"\0\0\0" and head[:1] <= b"\x08" and head[4:8] != b"\0\0\0\0":
+        return None  # a .t7 file: its kind, and what no length of eight bytes holds
     for pattern, words in _OTHERS:
         if pattern.match(head):
             return words
