@@ -11,7 +11,7 @@ import io
 import os
 
 from .. import check
-from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_recurrent, t7_wrappers
+from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_mufuru, t7_recurrent, t7_sparse, t7_wrappers
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python
