@@ -146,7 +146,7 @@ class _Parser:
         if kind == NIL:
             return None, None
         if kind == BOOLEAN:
-            return source.integer("a boolean") != 0, None
+            return source.integer("a boolean") == 1, None
         if kind == FUNCTION_6:
             return None, self._function(Function(kind, source.text("the code of a function")))
         if kind not in (TABLE, TORCH, FUNCTION_7, FUNCTION_8):
@@ -187,7 +187,7 @@ class _Parser:
                     value, = double(window, at + 4)
                     at += 12
                 elif kind == BOOLEAN:
-                    value = number != 0
+                    value = number == 1
                     at += 8
                 elif kind == TABLE:
                     value = known.get(number, _NONE)
