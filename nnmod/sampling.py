@@ -136,9 +136,9 @@ class ROIPooling(Module):
     output  (R, C, H, W)
 
     A region with nothing of the image in a bin has 0 there; a smaller one than a pixel counts
-    as a pixel.  The regions' gradient is 0, that of whole ones None.  Raises ShapeError for other shapes, IndexError for
-    an image that is not there, ValueError for edges that are no numbers.  Source:
-    inn.ROIPooling of imagine-nn, on Torch7 (Girshick, "Fast R-CNN", 2015).
+    as a pixel.  The regions' gradient is 0, that of whole ones None.  Raises ShapeError for
+    other shapes, IndexError for an image that is not there, ValueError for edges that are no
+    numbers.  Source: inn.ROIPooling of imagine-nn, on Torch7 (Girshick, "Fast R-CNN", 2015).
 
     >>> import numpy as np
     >>> pixels = np.arange(16.0).reshape(1, 1, 4, 4)
