@@ -327,8 +327,9 @@ def test_a_file_is_replaced_in_one_step(tmp_path, monkeypatch):
         nnmod.save(path, [2])
     monkeypatch.undo()
     assert nnmod.load(path) == [1] and os.listdir(tmp_path) == ["model.t7"]
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as caught:
         nnmod.save(tmp_path / "missing" / "model.t7", [1])
+    assert caught.value.filename == str(tmp_path / "missing" / "model.t7")
 
 
 # -- classes that nnmod does not know ----------------------------------------------------------

@@ -31,7 +31,7 @@ import re
 import numpy as np
 
 from .t7_raw import DTYPES as DTYPES
-from .t7_raw import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_raw import CUT_OFF, Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
 from .t7_sources import Ascii, Binary, File, byte_order, is_ascii
 
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION_6, FUNCTION_7, FUNCTION_8 = range(9)
@@ -165,7 +165,8 @@ class _Parser:
         count = source.integer("the number of pairs of a table")
         # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
         if not 0 <= count <= source.left() // 4 + 1:
-            raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left", position)
+            raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", position)
         pairs = self._tables if isinstance(source, Binary) else self._table
         return (None, pairs(table, count)) if count else (table, None)
 
@@ -295,8 +296,8 @@ class _Parser:
         source, position = self.source, self.source.at
         count, = source.longs(1, "the number of entries")
         if not 0 <= count <= source.left() // 2:
-            raise T7Error(f"a {thing.name} says that it has {count} entries, but {source.left()} bytes are left",
-                          position)
+            raise T7Error(f"a {thing.name} says that it has {count} entries, but {source.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", position)
         thing.content = Table()
         for number in range(1, count + 1):
             entry = [] if width == 2 else [float(number)]

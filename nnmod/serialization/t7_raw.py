@@ -13,6 +13,10 @@ DTYPES = {"Double": np.dtype("f8"), "Float": np.dtype("f4"), "Half": np.dtype("f
 _TYPED = re.compile(r"torch\.(\w*?)(Tensor|Storage)\Z")
 
 
+#: What a file is that ends too early, or seems to, and what to do.
+CUT_OFF = "cut off or damaged; fetch it again, or write it again"
+
+
 class T7Error(ValueError):
     """A .t7 file that is damaged, cut off or something else; ``position`` is in bytes."""
 

@@ -12,7 +12,7 @@ import struct
 
 import numpy as np
 
-from .t7_raw import T7Error
+from .t7_raw import CUT_OFF, T7Error
 
 #: How much of a file is read at a time, but for large storages.
 _WINDOW = 1 << 18
@@ -65,7 +65,7 @@ class Binary:
         left = self.left()
         if count > left:
             raise T7Error(f"the file ends where {what} of {count} bytes must stand, {left} are left: "
-                          "it is cut off or damaged", self.at)
+                          f"it is {CUT_OFF}", self.at)
         if self._next + count > self._end:
             rest = self._window[self._next:]
             self._base += self._next
@@ -126,7 +126,7 @@ class Binary:
         itemsize = self._long_size if dtype.kind == "i" and dtype.itemsize == 8 else dtype.itemsize
         if count > self.left() // itemsize:
             raise T7Error(f"{what} says that it has {count} elements of {itemsize} bytes, "
-                          f"but {self.left()} bytes are left", self.at)
+                          f"but {self.left()} bytes are left: the file is {CUT_OFF}", self.at)
         stored = np.dtype(f"{self._order}{dtype.kind}{itemsize}")
         size = count * itemsize
         if self._file is None or size <= _WINDOW:
@@ -163,7 +163,7 @@ class Ascii:
     def _line(self, what):
         end = self._data.find(b"\n", self.at)
         if end < 0:
-            raise T7Error(f"the file ends where {what} must stand: it is cut off or damaged", self.at)
+            raise T7Error(f"the file ends where {what} must stand: it is {CUT_OFF}", self.at)
         start, self.at = self.at, end + 1
         return start, end
 
@@ -207,7 +207,8 @@ class Ascii:
         """A string with its length."""
         start, size = self.at, self.integer(f"the length of {what}")
         if not 0 <= size <= self.size - self.at:
-            raise T7Error(f"the length of {what} is {size}, but {self.left()} bytes are left", start)
+            raise T7Error(f"the length of {what} is {size}, but {self.left()} bytes are left: the file is {CUT_OFF}",
+                          start)
         value = self._data[self.at:self.at + size]
         self.at += size
         self._skip_newline()
@@ -220,7 +221,8 @@ class Ascii:
             self._skip_newline()
             return np.empty(0, dtype)
         if (count if dtype.itemsize == 1 else 2 * count - 1) > self.left():
-            raise T7Error(f"{what} says that it has {count} elements, but {self.left()} bytes are left", start)
+            raise T7Error(f"{what} says that it has {count} elements, but {self.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", start)
         if dtype.itemsize == 1:
             self.at += count + 1
             return np.frombuffer(self._data, dtype, count, start).copy()
