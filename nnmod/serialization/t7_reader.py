@@ -1,4 +1,5 @@
 """From the raw objects of a .t7 file to Python's values and nnmod's modules, without recursion."""
+import functools
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ _VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradPara
 #: Modules that store closures of their own, and that nnmod computes without them.
 _WITH_CLOSURES = {"nn.Copy"}
 _ABSENT = object()
+_ONLY_FLOATS = {float}
 #: What has a value of its own, which is made in the order of the file.
 _BUILT = frozenset((Table, Torch))
 #: A tree of modules goes no deeper: Python's own stack has an end.
@@ -51,6 +53,7 @@ class Reader:
         self._wide = {}      # id of a storage of half precision -> float32
         self._placed = set()  # ids of modules that have a place in a tree
         self._late = []      # (container, key, raw): places of objects that were not made yet
+        self._entered = set()  # ids of raw objects that were begun
         self._opaque = []
         self._depths = {}    # id of a module -> how deep its tree is
         self._depth = 0      # of the module that is being built
@@ -59,21 +62,22 @@ class Reader:
 
     def value_of(self, root):
         """Build *root* and all it refers to."""
-        waiting, entered = [root], set()
+        waiting, entered = [root], self._entered
         while waiting:
             raw = waiting.pop()
             kind = type(raw)
             if kind is Table:
+                target = self._container(raw)
                 if id(raw) not in entered:
                     entered.add(id(raw))
-                    self._fill(self._container(raw), raw, waiting)
+                    self._fill(target, raw, waiting)
             elif kind is tuple:
                 self._finish(*raw)
             elif kind is Torch and id(raw) not in entered:
                 entered.add(id(raw))
                 if raw.name in COUNTED:  # data, that a class of its own holds
-                    target = self._values[id(raw)] = self._container(raw.content)
-                    self._fill(target, raw.content, waiting)
+                    self._values[id(raw)] = self._container(raw.content)
+                    waiting.append(raw.content)
                     continue
                 self._begin(raw)
                 waiting.append((raw, None, None))
@@ -89,7 +93,21 @@ class Reader:
         """The value of *table*, which may not be filled yet."""
         target = self._values.get(id(table))
         if target is None:
-            target = self._values[id(table)] = [] if _is_list(table.items) else {}
+            items = table.items
+            if not items:
+                target = []
+            elif type(items[0][0]) is not float:
+                target = {}
+            else:
+                keys, values = zip(*items)
+                if not _are_places(keys):
+                    target = {}
+                elif set(map(type, values)) == _ONLY_FLOATS and keys == _places(len(keys)):
+                    target = list(map(self.simple, values))  # complete already
+                    self._entered.add(id(table))
+                else:
+                    target = []
+            self._values[id(table)] = target
         return target
 
     def _fill(self, target, table, waiting=None):
@@ -100,7 +118,7 @@ class Reader:
         by an entry (table, target, keys) below them.  One whose keys are such objects is filled
         after them.
         """
-        names, simple, first, missing = self._names, self.simple, [], []
+        names, simple, entered, first, missing = self._names, self.simple, self._entered, [], []
         is_list = isinstance(target, list)
         if is_list:
             target += [None] * len(table.items)
@@ -121,8 +139,14 @@ class Reader:
                 key = self._key(key, table, first)
             kind = type(item)
             if kind is Table:
-                first.append(item)
                 target[key] = self._container(item)
+                if id(item) not in entered:
+                    first.append(item)
+            elif kind is bytes:
+                try:
+                    target[key] = item.decode()
+                except UnicodeDecodeError:
+                    target[key] = item
             elif kind is not Torch:
                 target[key] = simple(item)
             else:
@@ -424,13 +448,23 @@ def _children(raw):
     return [item for item in found if type(item) in _BUILT]
 
 
-def _is_list(items):
-    """Whether the keys of *items* are 1 .. n, in any order."""
-    if items and type(items[0][0]) is not float:
+def _are_places(keys):
+    """Whether *keys* are 1 .. n, in any order."""
+    count = len(keys)
+    if set(map(type, keys)) != _ONLY_FLOATS:
         return False
-    count = len(items)
-    keys = {key for key, _ in items if type(key) is float and 1 <= key <= count and key.is_integer()}
-    return len(keys) == count
+    places = _places(count)
+    return keys == places or (min(keys) == 1 and set(keys) == set(places))
+
+
+def _places(count):
+    """1.0 .. count."""
+    return _few_places(count) if count < 100 else tuple(map(float, range(1, count + 1)))
+
+
+@functools.lru_cache(None)
+def _few_places(count):
+    return tuple(map(float, range(1, count + 1)))
 
 
 def _shell(raw, reason):
