@@ -1,9 +1,9 @@
 """Torch7's files: load any .t7, and save modules and data as one.
 
 The pieces: t7_format.py knows the bytes; t7_reader.py makes Python values of raw objects,
-t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_criterion.py, t7_recurrent.py,
-t7_wrappers.py and t7_graph.py
-say which class of Torch is which here; t7_upgrades.py brings old files up to date.
+t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_sparse.py,
+t7_criterion.py, t7_recurrent.py, t7_mufuru.py, t7_wrappers.py and t7_graph.py say which class of
+Torch is which here; t7_upgrades.py brings old files up to date.
 """
 import contextlib
 import gc
@@ -89,7 +89,9 @@ def save(path, obj, ascii=False, buffers=False):
 
     What counts from 0 here counts from 1 in the file; a network lies on the CPU there.
     Raises TypeError for what Torch has nothing for, with its place (save_checkpoint
-    writes any module); the usual OSError where the file cannot be written.
+    writes any module): a CTCCriterion, which Torch had from another package, with labels of
+    its own; maskZero of a Recurrent or NormStabilizer, which rnn refuses
+    too; classes of your own.  Raises the usual OSError where the file cannot be written.
 
     Source: torch.save (Torch7).
 

@@ -223,7 +223,7 @@ def _masked(module, network):
 
 
 def _unmasked(module):
-    """Refuse a step whose maskZero rnn has nothing for."""
+    """Refuse maskZero where rnn does: its step is no single module that a MaskZero could stand around."""
     if module.maskzero is not None:
         raise _no_form(module, "with maskZero")
 
@@ -238,8 +238,7 @@ class _Recursor(Layout):
                         _how_far(fields))
 
     def write(self, module, out):
-        _unmasked(module)
-        _begin(out, module.modules[0])
+        _begin(out, _masked(module, module.modules[0]))
         out["rho"] = module.rho
 
 
