@@ -22,9 +22,9 @@ class _Broadcast(Module):
         super().__init__()
         self.paramNames = (name,)
         self.weight = self.gradWeight = self.bias = self.gradBias = self._layout = None
-        dtype = tensor.dtype_of(self._type)
-        setattr(self, name, tensor.empty(size, dtype))
-        setattr(self, "grad" + name.title(), tensor.zeros(size, dtype))
+        like = self._type
+        setattr(self, name, tensor.empty(size, like))
+        setattr(self, "grad" + name.title(), tensor.zeros(size, like))
         self.size = size
         self.reset()
 
@@ -265,8 +265,8 @@ class Mul(Module):
 
     def __init__(self):
         super().__init__()
-        dtype = tensor.dtype_of(self._type)
-        self.weight, self.gradWeight = tensor.empty((1,), dtype), tensor.zeros((1,), dtype)
+        like = self._type
+        self.weight, self.gradWeight = tensor.empty((1,), like), tensor.zeros((1,), like)
         self.reset()
 
     def reset(self, stdv=None):

@@ -94,7 +94,7 @@ class Criterion(Stateful):
     def resizePair(self, first, second):
         """``gradInput`` as a list of two tensors like *first* and *second*, reused where they fit."""
         old = self.gradInput if self.gradInput is not None else [None, None]
-        new = [tensor.resize(buffer, x.shape, x.dtype) for buffer, x in zip(old, (first, second))]
+        new = [tensor.resize(buffer, x.shape, x) for buffer, x in zip(old, (first, second))]
         if new[0] is not old[0] or new[1] is not old[1]:
             self.gradInput = new
         return self.gradInput

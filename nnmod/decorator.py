@@ -230,12 +230,11 @@ class WeightNorm(Decorator):
         module.sparseAxes, module.updatesDirectly = {}, False
         super().__init__(module)
         self._type = module.type()
-        dtype = module.weight.dtype
         outputs = module.weight.shape[self.outputDim]
-        self.v = tensor.empty((outputs, module.weight.size // outputs), dtype)
-        self.gradV = tensor.zeros(self.v.shape, dtype)
-        self.g = tensor.empty((outputs, 1), dtype)
-        self.gradG = tensor.zeros(self.g.shape, dtype)
+        self.v = tensor.empty((outputs, module.weight.size // outputs), module.weight)
+        self.gradV = tensor.zeros(self.v.shape, self.v)
+        self.g = tensor.empty((outputs, 1), self.v)
+        self.gradG = tensor.zeros(self.g.shape, self.v)
         self._norm = self._rows = self._gradRows = None
         self.reset()
 
@@ -279,7 +278,7 @@ class WeightNorm(Decorator):
         module = self.modules[0]
         check.parameters(self, v=(module.weight.shape[self.outputDim], self.v.shape[1]), g=(self.v.shape[0], 1))
         if getattr(module, "gradWeight", None) is None:
-            module.gradWeight = tensor.zeros(module.weight.shape, module.weight.dtype)
+            module.gradWeight = tensor.zeros(module.weight.shape, module.weight)
         self._makeWeight()
         return super().updateOutput(input)
 
@@ -390,7 +389,7 @@ def _converted(value, buffer, dtype):
         return [new for new, _ in pairs], [spare for _, spare in pairs]
     if not tensor.is_tensor(value) or value.dtype.kind != "f" or value.dtype == dtype:
         return value, buffer
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value, dtype)
     tensor.copy(value, buffer)
     return buffer, buffer
 

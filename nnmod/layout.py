@@ -155,7 +155,7 @@ class Convert(Module):
         x, _ = self._withBatch(input)
         dx = gradOutput
         if self._ending == "first":
-            self._first = tensor.resize(self._first, tuple(x.shape[axis] for axis in self._order), dx.dtype)
+            self._first = tensor.resize(self._first, tuple(x.shape[axis] for axis in self._order), dx)
             tensor.fill(self._first, 0)
             tensor.copy(dx, self._first[:, 0])
             dx = self._first
@@ -237,7 +237,8 @@ class Copy(Module):
             return input
         check.is_tensor("input", input)
         check.type_is("input", input, self.intype)
-        tensor.copy(input, self.resize("output", input.shape, dtype=tensor.dtype_of(self.outtype)))
+        self.output = tensor.resize(self.output, input.shape, self.outtype)
+        tensor.copy(input, self.output)
         return self.output
 
     def updateGradInput(self, input, gradOutput):
@@ -292,6 +293,6 @@ def _converted(module, name, x, dtype):
     """*x* itself if it has this dtype, else a copy that has, in buffer *name* of *module*."""
     if x.dtype == dtype:
         return x
-    y = module.resize(name, x.shape, dtype=dtype)
+    y = module.resize(name, x.shape, like=x, dtype=dtype)
     tensor.copy(x, y)
     return y

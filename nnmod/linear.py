@@ -52,12 +52,12 @@ class Linear(Module):
             self._allocate()
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((self.outputSize, self.inputSize), dtype)
-        self.gradWeight = tensor.zeros(self.weight.shape, dtype)
+        like = self._type
+        self.weight = tensor.empty((self.outputSize, self.inputSize), like)
+        self.gradWeight = tensor.zeros(self.weight.shape, like)
         if self.hasBias:
-            self.bias = tensor.empty((self.outputSize,), dtype)
-            self.gradBias = tensor.zeros(self.bias.shape, dtype)
+            self.bias = tensor.empty((self.outputSize,), like)
+            self.gradBias = tensor.zeros(self.bias.shape, like)
         self.reset()
 
     @property
@@ -225,14 +225,14 @@ class LinearWeightNorm(Linear):
         return module
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
-        self.v = tensor.empty((self.outputSize, self.inputSize), dtype)
-        self.gradV = tensor.zeros(self.v.shape, dtype)
-        self.g = tensor.empty((self.outputSize, 1), dtype)
-        self.gradG = tensor.zeros(self.g.shape, dtype)
+        like = self._type
+        self.v = tensor.empty((self.outputSize, self.inputSize), like)
+        self.gradV = tensor.zeros(self.v.shape, like)
+        self.g = tensor.empty((self.outputSize, 1), like)
+        self.gradG = tensor.zeros(self.g.shape, like)
         if self.hasBias:
-            self.bias = tensor.empty((self.outputSize,), dtype)
-            self.gradBias = tensor.zeros(self.bias.shape, dtype)
+            self.bias = tensor.empty((self.outputSize,), like)
+            self.gradBias = tensor.zeros(self.bias.shape, like)
         self.reset()
 
     @property
@@ -325,13 +325,13 @@ class PartialLinear(Module):
         check.boolean(bias=bias)
         self.inputsize = inputsize
         self.outputsize = outputsize
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((outputsize, inputsize), dtype)
-        self.gradWeight = tensor.zeros((outputsize, inputsize), dtype)
+        like = self._type
+        self.weight = tensor.empty((outputsize, inputsize), like)
+        self.gradWeight = tensor.zeros((outputsize, inputsize), like)
         self.bias = self.gradBias = None
         if bias:
-            self.bias = tensor.zeros((1, outputsize), dtype)
-            self.gradBias = tensor.zeros((1, outputsize), dtype)
+            self.bias = tensor.zeros((1, outputsize), like)
+            self.gradBias = tensor.zeros((1, outputsize), like)
         self.partition = None
         self._weight = self._bias = self._gradWeight = self._gradBias = self._computed = None
         self.reset()
@@ -457,13 +457,13 @@ class Bilinear(Module):
         self.inputSize1 = inputSize1
         self.inputSize2 = inputSize2
         self.outputSize = outputSize
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((outputSize, inputSize1, inputSize2), dtype)
-        self.gradWeight = tensor.zeros(self.weight.shape, dtype)
+        like = self._type
+        self.weight = tensor.empty((outputSize, inputSize1, inputSize2), like)
+        self.gradWeight = tensor.zeros(self.weight.shape, like)
         self.bias = self.gradBias = None
         if bias:
-            self.bias = tensor.empty((outputSize,), dtype)
-            self.gradBias = tensor.zeros((outputSize,), dtype)
+            self.bias = tensor.empty((outputSize,), like)
+            self.gradBias = tensor.zeros((outputSize,), like)
         self._form = self._outer = self._gradInputs = None
         self.reset()
 
@@ -509,7 +509,7 @@ class Bilinear(Module):
         if self._gradInputs is None:
             self._gradInputs = [None, None]
         for index, x in enumerate(input):
-            self._gradInputs[index] = tensor.resize(self._gradInputs[index], x.shape, x.dtype)
+            self._gradInputs[index] = tensor.resize(self._gradInputs[index], x.shape, x)
         self.gradInput = list(self._gradInputs)
         (x1, _), (dx1, dx2) = self._rows(input), self._rows(self.gradInput)
         dy = geometry.with_batch(gradOutput, 2)
