@@ -346,6 +346,7 @@ class PartialLinear(Module):
     def setPartition(self, indices):
         """Compute the outputs *indices* alone, a tensor of int32 or int64, in that order; returns self."""
         check.integers("indices", indices)
+        indices = tensor.host(indices)
         if indices.ndim != 1 or not indices.size:
             raise ShapeError(f"indices must have shape (P,), at least one, got {indices.shape}")
         wrong = (indices < 0) | (indices >= self.outputsize)
@@ -369,11 +370,12 @@ class PartialLinear(Module):
         weight, bias = self.weight, self.bias
         self._computed = self.partition
         if self.partition is not None:
+            rows = self.table(self.partition, input)
             weight = self.resize("_weight", (self.partition.size, self.inputsize), like=input)
-            K.lookup_update_output(self.partition, self.weight, weight)
+            K.lookup_update_output(rows, self.weight, weight)
             if bias is not None:
                 bias = self.resize("_bias", (self.partition.size, 1), like=input)
-                K.lookup_update_output(self.partition, self.bias.reshape(-1, 1), bias)
+                K.lookup_update_output(rows, self.bias.reshape(-1, 1), bias)
         output = self.resize("output", (*input.shape[:-1], weight.shape[0]), like=input)
         K.gemm(x, weight, geometry.with_batch(output, 2), trans_b=True,
                bias=None if bias is None else bias.reshape(-1))
@@ -398,14 +400,15 @@ class PartialLinear(Module):
             if self.gradBias is not None:
                 K.sum_rows(dy, self.gradBias.reshape(-1), scale)
             return
+        rows = self.table(self.partition, input)
         part = self.resize("_gradWeight", (self.partition.size, self.inputsize), like=input)
         K.gemm(dy, x, part, trans_a=True)
-        K.lookup_acc_grad_parameters(self.partition, part, None, self.gradWeight, scale)
+        K.lookup_acc_grad_parameters(rows, part, None, self.gradWeight, scale)
         if self.gradBias is not None:
             part = self.resize("_gradBias", (self.partition.size, 1), like=input)
             tensor.fill(part, 0)
             K.sum_rows(dy, part.reshape(-1))
-            K.lookup_acc_grad_parameters(self.partition, part, None, self.gradBias.reshape(-1, 1), scale)
+            K.lookup_acc_grad_parameters(rows, part, None, self.gradBias.reshape(-1, 1), scale)
 
     def _samePartition(self):
         if self._computed is not self.partition:

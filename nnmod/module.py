@@ -26,7 +26,8 @@ class Stateful:
     criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
-                    "_seen")
+                    "_seen", "_tablesThere")
+    _tablesThere = None
 
     def __init__(self):
         self.output = None
@@ -60,6 +61,29 @@ class Stateful:
             self._dense = {}
         usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
         return usable
+
+    def table(self, array, like):
+        """*array*, a NumPy table that this object keeps as it is, on the device of *like*.
+
+        On the CPU that is the array itself, on the device a copy that is made once.  It may be
+        a tuple of arrays.
+        """
+        if not tensor.is_on_device(like):
+            return array
+        if self._tablesThere is None:
+            self._tablesThere = {}
+        kept = self._tablesThere.get(id(array))
+        if kept is None or kept[0] is not array:
+            kept = self._tablesThere[id(array)] = array, _beside(array, like)
+        return kept[1]
+
+    def placed(self, name, array, like):
+        """NumPy *array*, which is another in each pass, on the device of *like*: there, a copy in buffer *name*."""
+        if not tensor.is_on_device(like):
+            return array
+        buffer = self.resize(name, array.shape, like=like, dtype=array.dtype)
+        tensor.copy(array, buffer)
+        return buffer
 
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
@@ -607,6 +631,10 @@ def gradient_name(name):
     'gradWeight'
     """
     return "grad" + name[0].upper() + name[1:]
+
+
+def _beside(array, like):
+    return tuple(_beside(part, like) for part in array) if isinstance(array, tuple) else tensor.beside(array, like)
 
 
 _add_scaled = kernels.elementwise(kernels.formulas.add_scaled)

@@ -134,8 +134,9 @@ class SparseLinear(_Entries):
         for index, part in enumerate(parts):
             stop = start + part.size // 2
             K.split_pairs(part.reshape(-1, 2), keys[start:stop], values[start:stop], where, self.inputSize)
-            if where[0] >= 0:
-                self._refuse(f"input[{index}]" if table else "input", part, int(where[0]))
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0:
+                self._refuse(f"input[{index}]" if table else "input", part, wrong)
             if table:
                 offsets[index], offsets[index + 1] = start, stop
             start = stop
@@ -144,7 +145,7 @@ class SparseLinear(_Entries):
 
     def _refuse(self, name, part, row):
         place = ", ".join(str(int(i)) for i in np.unravel_index(row, part.shape[:-1]))
-        raise IndexError(f"{name}[{place}] has the feature {part.reshape(-1, 2)[row, 0]:g}, but features are whole "
+        raise IndexError(f"{name}[{place}] has the feature {float(part.reshape(-1, 2)[row, 0]):g}, but features are whole "
                          f"numbers 0..{self.inputSize - 1} (nnmod counts from 0; Torch7 files are converted on load)")
 
     def updateGradInput(self, input, gradOutput):
@@ -334,10 +335,11 @@ class IndexLinear(_Entries):
         start = 0
         for index, (own, numbers) in enumerate(parts):
             K.first_outside(own, where, -self.keysOffset, self.inputSize - self.keysOffset)
-            if where[0] >= 0:
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0:
                 name = f"input[0][{index}]" if lists else "input[0]"
                 raise IndexError(
-                    f"{name}[{int(where[0])}] is {int(own[where[0]])}, but keys are {-self.keysOffset}.."
+                    f"{name}[{wrong}] is {int(own[wrong])}, but keys are {-self.keysOffset}.."
                     f"{self.inputSize - self.keysOffset - 1} "
                     "(nnmod counts from 0; Torch7 files are converted on load)")
             stop = start + own.size
@@ -348,10 +350,10 @@ class IndexLinear(_Entries):
             start = stop
         if len(input) == 3:
             K.entry_offsets(input[2], offsets, where)
-            first = int(tensor.host(where)[0])
-            if first >= 0 or int(offsets[-1]) != entries:
-                raise ShapeError(f"input[2], the sizes, must be >= 0 and add up to the {entries} keys, "
-                                 f"got a sum of {int(tensor.host(input[2]).sum())}" + (" with one below 0" if first >= 0 else ""))
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0 or int(offsets[-1]) != entries:
+                raise ShapeError(f"input[2], the sizes, must be >= 0 and add up to the {entries} keys, got a sum of "
+                                 f"{int(tensor.host(input[2]).sum())}" + (" with one below 0" if wrong >= 0 else ""))
 
     def _restoreState(self):
         kernels.of(self.maxima).index_restore(self._keys, self._before, self.maxima)

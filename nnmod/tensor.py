@@ -204,6 +204,11 @@ def dtype_of(type_name):
     return np.dtype(type_name.partition(".")[2])
 
 
+def type_of(value):
+    """The full name of the type of tensor *value*, such as ``"cpu.float32"``."""
+    return f"{'cuda' if is_on_device(value) else 'cpu'}.{value.dtype.name}"
+
+
 def same_memory(value, other):
     """Whether two values are the same tensor, or views of exactly the same memory."""
     if nested.is_table(value) or nested.is_table(other):
