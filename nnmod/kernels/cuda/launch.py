@@ -18,3 +18,10 @@ def launch(kernel, grid, block, *args):
 def blocks(count, threads):
     """How many blocks of *threads* threads cover *count* items, one thread to an item."""
     return -(-count // threads)
+
+
+def scratch(like, shape, dtype):
+    """Memory for a kernel's intermediate results, on the device of *like*; what it holds means nothing."""
+    if not isinstance(like, np.ndarray):
+        raise TypeError(f"no scratch memory beside a {type(like).__name__}")
+    return np.empty(shape, dtype)
