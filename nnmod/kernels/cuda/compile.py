@@ -1,0 +1,204 @@
+"""How Python functions become CUDA kernels of one thread to an item.
+
+``per_item`` makes a kernel of ``function(i, ...)``, which computes item i; ``derive`` makes one
+of a CPU kernel ``(start, stop, ...)``, whose iterations write each their own range: thread i runs
+iteration i of the very same source.  Both are launched by ``each(kernel, count, ...)``.
+"""
+import math
+import types
+
+import numba
+import numpy as np
+
+from .. import formulas
+from ..cpu import views
+from .launch import blocks, launch
+from .target import cuda
+
+#: Threads of a block.
+THREADS = 256
+
+
+def device(function):
+    """A helper that kernels call; it becomes part of them."""
+    return cuda.jit(device=True, forceinline=True)(function)
+
+
+def each(kernel, count, *args):
+    """Launch *kernel*, made by per_item or derive, with one thread to each of *count* items."""
+    launch(kernel, blocks(count, THREADS), THREADS, index(count), *args)
+
+
+def index(count):
+    """*count* as the type that items are numbered in: 32 bits divide many times faster than 64."""
+    return np.uint32(count) if count < 2**31 else np.int64(count)
+
+
+def number(value, like):
+    """*value* in the dtype of *like*: float64 arithmetic has no place in a kernel of float32."""
+    with np.errstate(over="ignore"):
+        return like.dtype.type(value)
+
+
+@device
+def split(i, n):
+    """(i // n, i % n) for an item's number, or a quotient of one.
+
+    The quotient keeps the type of i, so that it can be split again; the rest is an int64.
+    Two uint32 may not be multiplied or added but by way of an int64: Numba would make a
+    uint64 of them, and of that and an int64 a float64.
+    """
+    n = type(i)(n)
+    quotient = type(i)(i // n)
+    return quotient, np.int64(type(i)(i - quotient * n))
+
+
+def per_item(function):
+    """A kernel of which thread i runs ``function(i, ...)``; it keeps function's name and lines."""
+    return _kernel(function, on_device(function), "function(type(count)(i), {})", 1)
+
+
+def derive(kernel):
+    """A kernel of which thread i runs iteration i of a CPU kernel ``(start, stop, ...)``.
+
+    It is right where iterations share no write, call nothing by address and use no vector
+    instructions.
+    """
+    function = kernel.py_func
+    return _kernel(function, on_device(function), "function(np.int64(i), np.int64(i) + 1, {})", 2)
+
+
+def _kernel(function, compiled, call, given):
+    names = list(function.__code__.co_varnames[given:function.__code__.co_argcount])
+    source = "\n".join([
+        f"def kernel({', '.join(['count', *names])}):",
+        "    i = cuda.grid(1)",
+        "    if i < count:",
+        f"        {call.format(', '.join(names))}"])
+    return build(source, function, {"function": compiled})
+
+
+def build(source, function, scope):
+    """The function ``kernel`` of *source*, as if it stood where *function* stands."""
+    code = function.__code__
+    namespace = {"cuda": cuda, "np": np, "__name__": function.__module__, **scope}
+    exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), namespace)
+    kernel = namespace["kernel"]
+    kernel.__qualname__ = kernel.__name__ = function.__name__.replace("<", "").replace(">", "")
+    kernel.wide = getattr(function, "wide", "")
+    return kernel
+
+
+def wide(reason):
+    """Mark a function whose kernel computes in float64 on purpose, and say why."""
+    def mark(function):
+        function.wide = reason
+        return function
+    return mark
+
+
+# -- the same source, for the device ----------------------------------------------------------
+
+def rebuilt(function):
+    """*function* with every function that it calls in its form for the device."""
+    scope = dict(function.__globals__)
+    for name in _names(function.__code__):
+        if name in scope:
+            scope[name] = on_device(scope[name])
+    cells = tuple(types.CellType(on_device(cell.cell_contents)) for cell in function.__closure__ or ()) or None
+    made = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+    made.__qualname__ = function.__qualname__
+    return made
+
+
+def _names(code):
+    """The global names of *code* and of the functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def on_device(value):
+    """What kernels call in place of *value*; anything but a function or intrinsic stays as it is."""
+    try:
+        found = _twins.get(value)
+    except TypeError:  # not hashable, so not a function
+        return value
+    if found is not None:
+        return found
+    if isinstance(value, types.FunctionType):
+        made = device(rebuilt(value))
+    elif isinstance(value, numba.core.dispatcher.Dispatcher):
+        made = device(rebuilt(value.py_func))
+    else:
+        return value
+    _twins[value] = made
+    return made
+
+
+# -- what formulas and the CPU's kernels call ---------------------------------------------------
+# The compiler's own functions (libdevice) keep float32 in float32, and IEEE's edges.
+
+@device
+def _constant(value, like):
+    return type(like)(value)
+
+
+@device
+def _select(condition, a, b):
+    return a if condition else b
+
+
+@device
+def _exp(x):
+    return math.exp(x)
+
+
+@device
+def _expm1(x):
+    return math.expm1(x)
+
+
+@device
+def _log(x):
+    return math.log(x)
+
+
+@device
+def _log1p(x):
+    return math.log1p(x)
+
+
+@device
+def _tanh(x):
+    return math.tanh(x)
+
+
+@device
+def _sqrt(x):
+    return math.sqrt(x)
+
+
+@device
+def _fabs(x):
+    return abs(x)
+
+
+@device
+def _power(x, p):
+    return math.pow(x, p)
+
+
+@device
+def flat(x):
+    """All elements of *x*, which lies without gaps, as one row."""
+    return x.reshape(x.size)
+
+
+#: A function, as the CPU knows it -> the same for the device.
+_twins = {
+    formulas.constant: _constant, formulas.select: _select, formulas.exp: _exp, formulas.expm1: _expm1,
+    formulas.log: _log, formulas.log1p: _log1p, formulas.tanh: _tanh, formulas.sqrt: _sqrt,
+    formulas.fabs: _fabs, formulas.power: _power, views.flat: flat,
+}

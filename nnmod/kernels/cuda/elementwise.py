@@ -1,0 +1,111 @@
+"""Turn a scalar formula into a CUDA kernel over whole tensors, and into a sum.
+
+The formulas are the CPU's, compiled for the device with the compiler's own elementary functions.
+"""
+import inspect
+
+import numpy as np
+
+from .compile import THREADS, build, device, each, number, on_device
+from .launch import blocks, launch, scratch
+from .target import cuda
+
+#: Elements that one block adds up, as long as there are no more blocks than _MOST_PARTS.
+_BLOCK = 4096
+_MOST_PARTS = 1024
+
+
+def elementwise(formula, reads, writes=1):
+    """``kernel(*inputs, *outputs, *numbers)``: the formula at every element, one thread to each.
+
+    An output may be one of the inputs: the thread that writes an element has read it before.
+    """
+    count = reads + writes
+    kernel = _loop(formula, reads, writes)
+
+    def run(*args):
+        tensors = [tensor.reshape(tensor.size) for tensor in args[:count]]
+        # Numbers take the tensors' dtype once, here.
+        each(kernel, tensors[0].size, *tensors, *(number(value, tensors[0]) for value in args[count:]))
+
+    run.kernel = kernel
+    return run
+
+
+def elementwise_sum(formula, reads):
+    """``kernel(*inputs, out, *numbers)``: out[0] <- the sum of the formula over all elements.
+
+    out  (1,)  [out] float64.  Each block adds up its elements in float64, and one block the
+    blocks' sums; the order depends on the size alone.
+    """
+    kernel = _sum(formula, reads)
+
+    def run(*args):
+        tensors = [tensor.reshape(tensor.size) for tensor in args[:reads]]
+        numbers = [number(value, tensors[0]) for value in args[reads + 1:]]
+        size, out = tensors[0].size, args[reads]
+        parts = min(_MOST_PARTS, max(1, blocks(size, _BLOCK)))
+        sums = out if parts == 1 else scratch(tensors[0], (parts,), np.float64)
+        launch(kernel, parts, THREADS, *tensors, sums, *numbers)
+        if parts > 1:
+            launch(_add_parts, 1, THREADS, sums, out)
+
+    run.kernel = kernel
+    return run
+
+
+def _arguments(formula, reads, writes):
+    tensors = [f"t{k}" for k in range(reads + writes)]
+    numbers = [f"n{k}" for k in range(len(inspect.signature(formula).parameters) - reads)]
+    return tensors, numbers
+
+
+def _loop(formula, reads, writes):
+    tensors, numbers = _arguments(formula, reads, writes)
+    call = ", ".join([f"{tensor}[i]" for tensor in tensors[:reads]] + numbers)
+    return build("\n".join([
+        f"def kernel(count, {', '.join(tensors + numbers)}):",
+        "    i = cuda.grid(1)",
+        "    if i < count:",
+        f"        {', '.join(f'{tensor}[i]' for tensor in tensors[reads:])} = formula({call})",
+    ]), formula, {"formula": on_device(formula)})
+
+
+def _sum(formula, reads):
+    tensors, numbers = _arguments(formula, reads, 0)
+    call = ", ".join([f"{tensor}[i]" for tensor in tensors] + numbers)
+    kernel = build("\n".join([
+        f"def kernel({', '.join([*tensors, 'parts', *numbers])}):",
+        "    total = 0.0",
+        "    for i in range(cuda.grid(1), t0.size, cuda.gridsize(1)):",
+        f"        total += formula({call})",
+        "    add_up(total, parts)",
+    ]), formula, {"formula": on_device(formula), "add_up": _add_up})
+    kernel.wide = "a sum over a whole tensor is taken in float64"
+    return kernel
+
+
+@device
+def _add_up(total, parts):
+    """parts[block] <- the sum of *total* over the threads of a block, of which there are THREADS."""
+    sums = cuda.shared.array(THREADS, np.float64)
+    thread = cuda.threadIdx.x
+    sums[thread] = total
+    step = THREADS // 2
+    while step > 0:
+        cuda.syncthreads()
+        if thread < step:
+            sums[thread] += sums[thread + step]
+        step //= 2
+    if thread == 0:
+        parts[cuda.blockIdx.x] = sums[0]
+
+
+def _add_parts(parts, out):
+    total = 0.0
+    for i in range(cuda.threadIdx.x, parts.size, THREADS):
+        total += parts[i]
+    _add_up(total, out)
+
+
+_add_parts.wide = "a sum over a whole tensor is taken in float64"

@@ -1,0 +1,67 @@
+"""Every case of the table through the CUDA kernels, which run in the emulator, beside the reference kernels.
+
+The modules make the calls, so each kernel gets the shapes, options and optional tensors that it
+will meet.  Of each kernel that was launched the PTX is read: no float64 in a kernel of float32.
+"""
+import re
+import types
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+from cases import CASES, CRITERION_CASES
+from nnmod import kernels, testing
+from nnmod.kernels import cuda, reference
+from nnmod.kernels.cuda import target
+from nnmod.kernels.cuda.emulator import launch
+
+
+class Missing(Exception):
+    """A module asked for a kernel that has no twin for CUDA yet."""
+
+
+class Backend(types.ModuleType):
+    """kernels.cuda, but for the name of what it lacks."""
+
+    def __getattr__(self, name):
+        if hasattr(cuda, name) or not hasattr(reference, name):
+            return getattr(cuda, name)
+        raise Missing(name)
+
+
+BACKEND = Backend("nnmod.kernels.cuda")
+_read = set()
+
+
+@pytest.fixture(autouse=True)
+def stays_in_float32():
+    """Of all kernels that the test compiles, those of float32 hold no instruction of float64."""
+    yield
+    launched = __import__(launch.__module__, fromlist=["_kernels"])._kernels
+    for key in launched.keys() - _read:
+        function, kinds, capability, fastmath = key
+        _read.add(key)
+        names = " ".join(map(str, kinds))
+        if "float32" not in names or "float64" in names or getattr(function, "wide", ""):
+            continue
+        wide = re.findall(r"^.*[a-z]\S*\.f64.*$", target.ptx(function, kinds, capability, fastmath), re.MULTILINE)
+        assert not wide, f"{function.__module__}.{function.__name__}({names}) computes in float64: {wide[:3]}"
+
+
+def run(check, *arguments):
+    with kernels.use_backend(BACKEND):
+        try:
+            check(*arguments)
+        except Missing as missing:
+            pytest.skip(f"no CUDA twin of {missing} yet")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "backends" not in case.excused], ids=lambda case: case.id)
+def test_module(case):
+    run(testing.check_backends, case.make, case.input())
+
+
+@pytest.mark.parametrize("case", CRITERION_CASES, ids=lambda case: case.id)
+def test_criterion(case):
+    run(testing.check_criterion_backends, case.make, *case.arguments())
