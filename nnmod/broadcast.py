@@ -280,13 +280,13 @@ class Mul(Module):
         check.parameters(self, weight=(1,))
         kernels.of(input, self.weight)
         output = self.resize("output", input.shape, like=input)
-        _scale(input, output, self.weight[0])
+        _scale(input, output, float(self.weight[0]))
         return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
-        _scale(gradOutput, gradInput, self.weight[0])
+        _scale(gradOutput, gradInput, float(self.weight[0]))
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):

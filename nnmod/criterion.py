@@ -71,18 +71,19 @@ class Criterion(Stateful):
         self.weights = None
         if weights is None:
             return
-        weights = np.array(weights, order="C")
+        weights = weights.copy() if tensor.is_on_device(weights) else np.array(weights, order="C")
         if not weights.ndim or weights.dtype.char not in "fd":
             raise ValueError("weights must be a tensor of float32 or float64, "
                              f"got {tensor.describe(weights)}")
         self.weights = weights
-        self._type = f"cpu.{weights.dtype.name}"
+        self._type = tensor.type_of(weights)
 
     def takeClassWeights(self, weights):
         """Keep a copy of *weights*, one for each class, or None."""
-        if weights is not None and np.ndim(weights) != 1:
+        shape = weights.shape if tensor.is_tensor(weights) else np.shape(weights)
+        if weights is not None and len(shape) != 1:
             raise ValueError("weights must be a tensor of shape (n,), one weight for each class, "
-                             f"got shape {np.shape(weights)}")
+                             f"got shape {shape}")
         self.takeWeights(weights)
 
     def refuseEmptyAverage(self, count, input):

@@ -205,6 +205,7 @@ class Copy(Module):
     """
 
     paramNames = ()
+    typeNames = ("intype", "outtype")
     backwardNeeds = frozenset()
     dontCast = False
 
@@ -250,7 +251,7 @@ class Copy(Module):
         return self.gradInput
 
     def describe(self):
-        return (f"{self.intype.partition('.')[2]} -> {self.outtype.partition('.')[2]}"
+        return (f"{self.intype.removeprefix('cpu.')} -> {self.outtype.removeprefix('cpu.')}"
                 + (", forced" if self.forceCopy else "") + (", not cast" if self.dontCast else ""))
 
 

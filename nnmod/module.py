@@ -20,6 +20,8 @@ class Stateful:
     stateNames = ()
     #: Scratch: dropped by clearState(), type(), clone() and saving.
     bufferNames = ()
+    #: What says of which type a module is, such as "cpu.float32".
+    typeNames = ("_type",)
     #: Children; a container has a list of its own.
     modules = ()
     #: Criterions that a module holds: converted and cleared with it, but no part of the tree.

@@ -54,7 +54,7 @@ def cuda(array):
                         "use np.asarray(..., np.float32)")
     global allocations
     allocations += 1
-    return _device().of(array)
+    return kernels.device().of(array)
 
 
 def host(value):
@@ -66,16 +66,14 @@ def host(value):
     return value.numpy() if is_on_device(value) else value
 
 
+def number(value, place):
+    """The element of *value* at *place*, an index of all its dimensions, as a NumPy number."""
+    return value[place].numpy()[()] if is_on_device(value) else value[place]
+
+
 def beside(array, like):
     """NumPy *array* on the device of *like*: itself on the CPU, else a copy there."""
-    return _device().of(array) if like is not None and _kind(like)[1] else array
-
-
-def _device():
-    from .kernels.cuda import engine
-    from .kernels.cuda.array import CudaTensor
-    engine.engine()  # says what is missing, where something is
-    return CudaTensor
+    return kernels.device().of(array) if like is not None and _kind(like)[1] else array
 
 
 def empty(shape, like, dtype=None):
@@ -83,7 +81,7 @@ def empty(shape, like, dtype=None):
     global allocations
     allocations += 1
     usual, on_device = _kind(like)
-    return (_device().empty if on_device else np.empty)(shape, dtype or usual)
+    return (kernels.device().empty if on_device else np.empty)(shape, dtype or usual)
 
 
 def _kind(like):
@@ -191,7 +189,7 @@ def type_name(type):
     if name not in _TYPES:
         raise ValueError(f"type must be one of {', '.join(_TYPES)}, got {name!r}")
     if name.startswith("cuda."):
-        _device()
+        kernels.device()
     return _TYPES[name]
 
 

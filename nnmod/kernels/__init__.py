@@ -60,8 +60,28 @@ def is_on_device(value):
     return isinstance(value, device_types)
 
 
+def device():
+    """The class of tensors on the CUDA device.
+
+    Raises RuntimeError where there is no CUDA, and says what to install or set.
+    """
+    if not device_types:
+        try:
+            from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
+        except ImportError as error:
+            raise RuntimeError(NO_CUDA) from error
+        engine.engine()
+        array.register()
+    return device_types[0]
+
+
+#: What is said where there is no CUDA.
+NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
+           "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+
+
 def _cuda_backend():
-    from . import cuda  # at the first kernel for the device: import nnmod stays light
+    from . import cuda
     return cuda
 
 

@@ -41,10 +41,10 @@ def checkgrad(opfunc, x, eps=1e-7):
     exact, estimate = tensor.empty(x.shape, x), tensor.empty(x.shape, x)
     tensor.copy(dfdx, exact)
     for index in range(x.size):
-        before = x[index]
+        before = tensor.number(x, index)
         try:
             x[index] = before + eps
-            if x[index] == before:
+            if tensor.number(x, index) == before:
                 raise ValueError(f"eps must be large enough to change x[{index}], {before}, of dtype "
                                  f"{x.dtype.name}, got {eps}")
             above, _ = protocol.evaluate(opfunc, x)

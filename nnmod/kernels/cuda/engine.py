@@ -9,10 +9,9 @@ import threading
 
 import numpy as np
 
+from .. import NO_CUDA
 from .allocator import ALIGNMENT, Allocator
-
-ABSENT = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
-          "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+from .target import cuda
 
 _engine = None
 _lock = threading.Lock()
@@ -35,14 +34,10 @@ def engine():
 def _choose(name):
     if name not in ("", "driver", "emulate"):
         raise ValueError(f"NNMOD_CUDA must be driver or emulate, got {name!r}")
-    try:
-        from .target import cuda
-    except ImportError:
-        raise RuntimeError(ABSENT) from None
     if name == "emulate":
         return Emulated()
     if not cuda.is_available():
-        raise RuntimeError(ABSENT)
+        raise RuntimeError(NO_CUDA)
     return Driver()
 
 
@@ -117,8 +112,6 @@ class Driver:
 
     def __init__(self):
         from numba.cuda.cudadrv import devicearray, devices, driver
-
-        from .target import cuda
 
         self._cuda, self._devicearray, self._devices, self._driver = cuda, devicearray, devices, driver
         self._current = threading.local()
