@@ -224,6 +224,13 @@ def same_memory(value, other):
             and value.__array_interface__["data"][0] == other.__array_interface__["data"][0])
 
 
+def shares_memory(value, other):
+    """Whether two tensors may have elements in the same memory."""
+    if is_on_device(value) or is_on_device(other):
+        return is_on_device(value) and is_on_device(other) and value.overlaps(other)
+    return np.may_share_memory(value, other)
+
+
 def equal(value, other):
     """Whether two values (tensors or tables) hold the same numbers; NaN equals NaN."""
     if nested.is_table(value) or nested.is_table(other):

@@ -212,7 +212,7 @@ class CudaTensor:
         if isinstance(source, CudaTensor):
             copying.broadcast(source, self.shape)
             if self.size and not self.same_memory(source):
-                copying.copy(source.copy() if self._overlaps(source) else source, self)
+                copying.copy(source.copy() if self.overlaps(source) else source, self)
         elif isinstance(source, (bool, int, float, np.generic)):
             self.fill(source)
         else:
@@ -228,7 +228,7 @@ class CudaTensor:
         return (self._block is other._block and self._start == other._start and self.shape == other.shape
                 and self.strides == other.strides and self.dtype == other.dtype)
 
-    def _overlaps(self, other):
+    def overlaps(self, other):
         """Whether *other* may have elements in the same memory."""
         if self._block is not other._block:
             return False
