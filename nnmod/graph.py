@@ -582,7 +582,7 @@ def _sum(buffer, like, whole, parts):
         return whole[0], buffer
     if like.dtype.kind != "f":
         return None, buffer  # integers have no gradient to add
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, like.shape, like.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, like.shape, like)
     if not whole:
         tensor.fill(buffer, 0)
         return buffer, buffer
@@ -602,7 +602,7 @@ def _copy(buffer, value):
                                      list(value.values()))))
     if value is None:
         return None
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value)
     tensor.copy(value, buffer)
     return buffer
 

@@ -27,7 +27,7 @@ def split(joined, like, dimension, buffers):
     axis = dimension % joined.ndim
     start = 0
     for index, part in enumerate(like):
-        buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
+        buffers[index] = tensor.resize(buffers[index], part.shape, joined)
         tensor.copy(narrow(joined, axis, start, part.shape[axis]), buffers[index])
         start += part.shape[axis]
 

@@ -211,7 +211,7 @@ class SpatialDivisiveNormalization(_Neighbourhood):
         K.sum_channels(x, sums.reshape(N, H * W), True)
         K.filter_planes(sums, self.kernel, None, squares)
         # The root of the mean over the whole kernel, scaled up where a part of it lies outside.
-        unit = math.sqrt(self.kernel.sum(dtype=np.float64) / self.nInputPlane)
+        unit = math.sqrt(tensor.host(self.kernel).sum(dtype=np.float64) / self.nInputPlane)
         K.local_deviation(squares, self._border(K, input, H, W, unit), deviation, self.threshold, self.thresval)
         K.divide_planes(x, deviation.reshape(N, H * W), output.reshape(x.shape))
         return output

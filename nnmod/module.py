@@ -20,13 +20,16 @@ class Stateful:
     stateNames = ()
     #: Scratch: dropped by clearState(), type(), clone() and saving.
     bufferNames = ()
+    #: What says of which type a module is, such as "cpu.float32".
+    typeNames = ("_type",)
     #: Children; a container has a list of its own.
     modules = ()
     #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
     criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
-                    "_seen")
+                    "_seen", "_tablesThere")
+    _tablesThere = None
 
     def __init__(self):
         self.output = None
@@ -40,16 +43,17 @@ class Stateful:
     def resize(self, name, shape, like=None, dtype=None):
         """Make attribute *name* a tensor of *shape* and return it; contents undefined.
 
-        The memory is reused if shape and dtype are as before; otherwise it is new, so
-        a reference to the old tensor stays intact.  The dtype is that of *like*
-        unless *dtype* is given.
+        The memory is reused if shape, dtype and device are as before; otherwise it is new,
+        so a reference to the old tensor stays intact.  It is on the device of *like*, on
+        the CPU without one; the dtype is that of *like* unless *dtype* is given.
         """
         buffer = getattr(self, name)
-        if dtype is None:
-            dtype = like.dtype
-        if buffer is not None and buffer.shape == shape and buffer.dtype is dtype:
+        if like is None:
+            like = dtype
+        if (buffer is not None and buffer.shape == shape and buffer.dtype is (dtype or like.dtype)
+                and buffer.__class__ is like.__class__):
             return buffer
-        buffer = tensor.resize(buffer, tuple(shape), np.dtype(dtype))
+        buffer = tensor.resize(buffer, tuple(shape), like, None if dtype is None else np.dtype(dtype))
         setattr(self, name, buffer)
         return buffer
 
@@ -59,6 +63,29 @@ class Stateful:
             self._dense = {}
         usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
         return usable
+
+    def table(self, array, like):
+        """*array*, a NumPy table that this object keeps as it is, on the device of *like*.
+
+        On the CPU that is the array itself, on the device a copy that is made once.  It may be
+        a tuple of arrays.
+        """
+        if not tensor.is_on_device(like):
+            return array
+        if self._tablesThere is None:
+            self._tablesThere = {}
+        kept = self._tablesThere.get(id(array))
+        if kept is None or kept[0] is not array:
+            kept = self._tablesThere[id(array)] = array, _beside(array, like)
+        return kept[1]
+
+    def placed(self, name, array, like):
+        """NumPy *array*, which is another in each pass, on the device of *like*: there, a copy in buffer *name*."""
+        if not tensor.is_on_device(like):
+            return array
+        buffer = self.resize(name, array.shape, like=like, dtype=array.dtype)
+        tensor.copy(array, buffer)
+        return buffer
 
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
@@ -124,16 +151,19 @@ class Stateful:
         return self.clearState()
 
     def float(self):
-        """Convert to float32; returns self."""
-        return self.type("cpu.float32")
+        """Convert to float32, where it is; returns self."""
+        return self.type(self._type.partition(".")[0] + ".float32")
 
     def double(self):
-        """Convert to float64; returns self."""
-        return self.type("cpu.float64")
+        """Convert to float64, where it is; returns self."""
+        return self.type(self._type.partition(".")[0] + ".float64")
 
     def cuda(self):
-        """Convert to the GPU.  Raises RuntimeError: this version has no CUDA kernels."""
-        return self.type("cuda.float32")
+        """Bring the module to the CUDA device; returns self.
+
+        Raises RuntimeError where there is no CUDA, and says what to install or set.
+        """
+        return self.type("cuda." + self._type.partition(".")[2])
 
     def cpu(self):
         """Bring the module to the CPU; returns self."""
@@ -359,7 +389,7 @@ class Module(Stateful):
             self._keptState = {}
         for name in self.stateNames:
             value = getattr(self, name)
-            kept = tensor.resize(self._keptState.get(name), value.shape, value.dtype)
+            kept = tensor.resize(self._keptState.get(name), value.shape, value)
             tensor.copy(value, kept)
             self._keptState[name] = kept
         self._stateMoved = True
@@ -440,7 +470,7 @@ class Module(Stateful):
             if id(grad) not in alone:
                 params.append(param)
                 grads.append(grad)
-        saved = [np.copy(grad) for grad in grads]
+        saved = [grad.copy() for grad in grads]
         try:
             for module in direct:
                 module._rate = lr
@@ -605,6 +635,10 @@ def gradient_name(name):
     return "grad" + name[0].upper() + name[1:]
 
 
+def _beside(array, like):
+    return tuple(_beside(part, like) for part in array) if isinstance(array, tuple) else tensor.beside(array, like)
+
+
 _add_scaled = kernels.elementwise(kernels.formulas.add_scaled)
 
 
@@ -618,13 +652,16 @@ def _alike(value, other):
 
 def _flatten(tensors, moved, type_name):
     """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
-    dtype = tensors[0].dtype if tensors else tensor.dtype_of(type_name)
-    flat = tensor.empty((sum(t.size for t in tensors),), dtype)
+    like = tensors[0] if tensors else type_name
+    flat = tensor.empty((sum(t.size for t in tensors),), like)
     start = 0
     for old in tensors:
-        if old.dtype != dtype:
-            raise TypeError(f"parameters must share one dtype, got {dtype.name} and {old.dtype.name}; "
+        if old.dtype != flat.dtype:
+            raise TypeError(f"parameters must share one dtype, got {flat.dtype.name} and {old.dtype.name}; "
                             "convert the network with .float() or .double()")
+        if tensor.is_on_device(old) != tensor.is_on_device(flat):
+            raise TypeError(f"parameters must share one device, got {tensor.describe(tensors[0])} and "
+                            f"{tensor.describe(old)}; convert the network with .cuda() or .cpu()")
         view = flat[start:start + old.size].reshape(old.shape)
         tensor.copy(old, view)
         moved[id(old)] = view
@@ -635,16 +672,12 @@ def _flatten(tensors, moved, type_name):
 def _flat_slice(tensors):
     """The slice of one vector that *tensors* are consecutive views of, or None."""
     base = tensors[0].base if tensors else None
-    if base is None or base.ndim != 1 or not base.flags.carray or base.dtype != tensors[0].dtype:
+    if base is None or base.ndim != 1 or not tensor.is_dense(base) or base.dtype != tensors[0].dtype:
         return None
-    start = position = _address(tensors[0])
+    start = position = tensor.address(tensors[0])
     for view in tensors:
-        if view.base is not base or _address(view) != position:
+        if view.base is not base or tensor.address(view) != position:
             return None
         position += view.nbytes
-    first = (start - _address(base)) // base.itemsize
+    first = (start - tensor.address(base)) // base.itemsize
     return base[first:first + (position - start) // base.itemsize]
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

@@ -24,6 +24,10 @@ from . import optim_formulas as optim_formulas
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _cpu_backend = None
 
+#: The class of tensors on the CUDA device, once there was one: kernels.cuda puts it here, so
+#: that nobody imports it who has none.
+device_types = ()
+
 
 def of(first, *others) -> ModuleType:
     """The backend that owns these tensors; None stands for an absent optional.
@@ -32,9 +36,11 @@ def of(first, *others) -> ModuleType:
     are compiled for that case and no other, and nothing is copied behind your back.
     """
     try:
-        dtype = first.dtype
+        dtype, kind = first.dtype, first.__class__
         for tensor in others:
-            if tensor is not None and tensor.dtype is not dtype and tensor.dtype != dtype:
+            if tensor is not None and (
+                    tensor.dtype is not dtype and tensor.dtype != dtype
+                    or tensor.__class__ is not kind and is_on_device(tensor) != is_on_device(first)):
                 raise _mixed(first, tensor)
     except AttributeError:
         raise TypeError(f"kernels work on tensors, got {_describe(first)}, "
@@ -44,7 +50,39 @@ def of(first, *others) -> ModuleType:
             f"kernels work on float32 or float64, got {_describe(first)}; "
             "convert it with .astype(np.float32)"
         )
+    if kind is not np.ndarray and isinstance(first, device_types):
+        return _cuda_backend()
     return _cpu_backend or _load_cpu_backend()
+
+
+def is_on_device(value):
+    """Whether *value* is a tensor on the CUDA device."""
+    return isinstance(value, device_types)
+
+
+def device():
+    """The class of tensors on the CUDA device.
+
+    Raises RuntimeError where there is no CUDA, and says what to install or set.
+    """
+    if not device_types:
+        try:
+            from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
+        except ImportError as error:
+            raise RuntimeError(NO_CUDA) from error
+        engine.engine()
+        array.register()
+    return device_types[0]
+
+
+#: What is said where there is no CUDA.
+NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
+           "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+
+
+def _cuda_backend():
+    from . import cuda
+    return cuda
 
 
 def elementwise(formula, outputs=1):
@@ -179,7 +217,7 @@ class _Elementwise:
         if len(args) != self._arguments:
             raise TypeError(f"{self!r} takes {self._arguments} arguments, got {len(args)}")
         for tensor in tensors:
-            if not isinstance(tensor, np.ndarray):
+            if not _is_tensor(tensor):
                 raise TypeError(f"{self!r} takes {len(tensors)} tensors first, got {_describe(tensor)}")
             if tensor.shape != tensors[0].shape:
                 raise ValueError(f"{self!r}: tensors must have one shape, got {tensors[0].shape} "
@@ -189,13 +227,23 @@ class _Elementwise:
         if kernel is None:
             kernel = backend.elementwise(self.formula, len(tensors) - self.outputs, self.outputs)
             self._compiled[backend] = kernel
-            if hasattr(kernel, "direct"):
+            if not isinstance(tensors[0], device_types) and hasattr(kernel, "direct"):
                 self._direct, self._direct_backend = kernel.direct(self._checked), backend
-        kernel(*args)
+        if isinstance(tensors[0], device_types) and not all(tensor.dense for tensor in tensors):
+            self._strided_on_device(kernel, tensors, args[len(tensors):])
+        else:
+            kernel(*args)
+
+    def _strided_on_device(self, kernel, tensors, numbers):
+        """The same through dense copies; what is an input and an output stays one."""
+        copies = {id(tensor): tensor if tensor.dense else tensor.copy() for tensor in tensors}
+        kernel(*[copies[id(tensor)] for tensor in tensors], *numbers)
+        for tensor in tensors[len(tensors) - self.outputs:]:
+            tensor.copy_(copies[id(tensor)])
 
     def _count_tensors(self, args):
         count = 0
-        while count < len(args) and isinstance(args[count], np.ndarray):
+        while count < len(args) and _is_tensor(args[count]):
             count += 1
         if len(args) == self._arguments:
             if count <= self.outputs:
@@ -220,11 +268,11 @@ class _ElementwiseSum:
         self._compiled = {}  # (backend, number of tensors) -> kernel
 
     def __call__(self, *args):
-        if len(args) != self._arguments or not isinstance(args[0], np.ndarray):
+        if len(args) != self._arguments or not _is_tensor(args[0]):
             raise TypeError(f"{self!r} takes {self._arguments} arguments, tensors and then numbers, "
                             f"got {', '.join(map(_describe, args))}")
         count = 1
-        while count < len(args) and isinstance(args[count], np.ndarray):
+        while count < len(args) and _is_tensor(args[count]):
             count += 1
         tensors = args[:count]
         for tensor in tensors:
@@ -235,7 +283,8 @@ class _ElementwiseSum:
         kernel = self._compiled.get((backend, count))
         if kernel is None:
             kernel = self._compiled[backend, count] = backend.elementwise_sum(self.formula, count)
-        out = np.empty(1)  # not kept: two Python threads may be here at once
+        # Not kept: two Python threads may be here at once.
+        out = np.empty(1) if not isinstance(tensors[0], device_types) else tensors[0].empty(1, _FLOAT64)
         kernel(*tensors, out, *args[count:])
         return float(out[0])
 
@@ -263,11 +312,19 @@ def _load_cpu_backend():
 def _mixed(first, other):
     return TypeError(
         f"tensors must share one device and one dtype, got {_describe(first)} and {_describe(other)}; "
-        "convert the module with .float() or .double(), or the tensor with .astype"
+        + ("convert the module with .cuda() or .cpu(), or the tensor with nnmod.cuda(array) or .numpy()"
+           if is_on_device(first) != is_on_device(other) else
+           "convert the module with .float() or .double(), or the tensor with .astype")
     )
+
+
+def _is_tensor(value):
+    return isinstance(value, np.ndarray) or isinstance(value, device_types)
 
 
 def _describe(tensor):
     if isinstance(tensor, np.ndarray):
         return f"cpu.{tensor.dtype.name} {tensor.shape}"
+    if is_on_device(tensor):
+        return repr(tensor)
     return type(tensor).__name__

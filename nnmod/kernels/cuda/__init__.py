@@ -1,4 +1,4 @@
-"""CUDA: kernels in Python compiled for NVIDIA GPUs, and an emulator that runs them on the CPU.
+"""The CUDA backend: kernels in Python compiled for NVIDIA GPUs, and an emulator that runs them on the CPU.
 
 The same functions as the other backends; their meaning and shapes: the reference backend.
 :mod:`emulator` runs these kernels, and anybody's, with no GPU.
@@ -116,3 +116,15 @@ from .sparse import sparse_linear_update_output as sparse_linear_update_output
 from .sparse import split_pairs as split_pairs
 from .weight_norm import weight_norm_acc_grad_parameters as weight_norm_acc_grad_parameters
 from .weight_norm import weight_norm_update_output as weight_norm_update_output
+
+
+class MissingKernel(NotImplementedError, AttributeError):
+    """A kernel that the CPU has and CUDA has not."""
+
+
+def __getattr__(name):
+    from .. import reference
+
+    if name.startswith("_") or not hasattr(reference, name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise MissingKernel(f"nnmod has no CUDA kernel {name} yet: run this module on the CPU, module.cpu()")
