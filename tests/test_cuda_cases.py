@@ -4,7 +4,7 @@ The modules make the calls, so each kernel gets the shapes, options and optional
 will meet.  Of each kernel that was launched the PTX is read: no float64 in a kernel of float32.
 """
 import re
-import types
+import sys
 
 import pytest
 
@@ -12,25 +12,10 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from cases import CASES, CRITERION_CASES
 from nnmod import kernels, testing
-from nnmod.kernels import cuda, reference
+from nnmod.kernels import cuda
 from nnmod.kernels.cuda import target
 from nnmod.kernels.cuda.emulator import launch
 
-
-class Missing(Exception):
-    """A module asked for a kernel that has no twin for CUDA yet."""
-
-
-class Backend(types.ModuleType):
-    """kernels.cuda, but for the name of what it lacks."""
-
-    def __getattr__(self, name):
-        if hasattr(cuda, name) or not hasattr(reference, name):
-            return getattr(cuda, name)
-        raise Missing(name)
-
-
-BACKEND = Backend("nnmod.kernels.cuda")
 _read = set()
 
 
@@ -38,7 +23,7 @@ _read = set()
 def stays_in_float32():
     """Of all kernels that the test compiles, those of float32 hold no instruction of float64."""
     yield
-    launched = __import__(launch.__module__, fromlist=["_kernels"])._kernels
+    launched = sys.modules[launch.__module__]._kernels
     for key in launched.keys() - _read:
         function, kinds, capability, fastmath = key
         _read.add(key)
@@ -50,11 +35,11 @@ def stays_in_float32():
 
 
 def run(check, *arguments):
-    with kernels.use_backend(BACKEND):
+    with kernels.use_backend(cuda):
         try:
             check(*arguments)
-        except Missing as missing:
-            pytest.skip(f"no CUDA twin of {missing} yet")
+        except cuda.MissingKernel as missing:
+            pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "backends" not in case.excused], ids=lambda case: case.id)

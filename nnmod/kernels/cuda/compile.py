@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import formulas
 from ..cpu import views
-from .launch import blocks, launch
+from .launch import blocks, launch, scratch
 from .target import cuda
 
 #: Threads of a block.
@@ -29,6 +29,16 @@ def each(kernel, count, *args):
     launch(kernel, blocks(count, THREADS), THREADS, index(count), *args)
 
 
+def each_warp(kernel, count, *args):
+    """Launch *kernel*, made by per_warp, with 32 threads to each of *count* items."""
+    launch(kernel, blocks(count, THREADS // 32), THREADS, index(count), *args)
+
+
+def or_empty(tensor, like):
+    """*tensor*, or where it is None one of no elements, which kernels take for "absent"."""
+    return scratch(like, (0,), like.dtype) if tensor is None else tensor
+
+
 def index(count):
     """*count* as the type that items are numbered in: 32 bits divide many times faster than 64."""
     return np.uint32(count) if count < 2**31 else np.int64(count)
@@ -38,6 +48,14 @@ def number(value, like):
     """*value* in the dtype of *like*: float64 arithmetic has no place in a kernel of float32."""
     with np.errstate(over="ignore"):
         return like.dtype.type(value)
+
+
+@device
+def warp_sum(x):
+    """The sum of x over the 32 threads of a warp, the same for all, in one fixed order."""
+    for step in (16, 8, 4, 2, 1):
+        x += cuda.shfl_xor_sync(0xFFFFFFFF, x, step)
+    return x
 
 
 @device
@@ -55,7 +73,21 @@ def split(i, n):
 
 def per_item(function):
     """A kernel of which thread i runs ``function(i, ...)``; it keeps function's name and lines."""
-    return _kernel(function, on_device(function), "function(type(count)(i), {})", 1)
+    return _kernel(function, on_device(function), "function(type(items)(i), {})", 1)
+
+
+def per_warp(function):
+    """A kernel of which warp i runs ``function(i, lane, ...)``: 32 threads to a row, say.
+
+    Whatever lane a thread has, it must take part in each warp_sum.  Launched by each_warp.
+    """
+    names = _parameters(function, 2)
+    return build("\n".join([
+        f"def kernel({', '.join(['items', *names])}):",
+        "    i = cuda.grid(1)",
+        "    if i // 32 < items:",
+        f"        function(type(items)(i // 32), i % 32, {', '.join(names)})"]),
+        function, {"function": on_device(function)})
 
 
 def derive(kernel):
@@ -69,13 +101,18 @@ def derive(kernel):
 
 
 def _kernel(function, compiled, call, given):
-    names = list(function.__code__.co_varnames[given:function.__code__.co_argcount])
+    names = _parameters(function, given)
     source = "\n".join([
-        f"def kernel({', '.join(['count', *names])}):",
+        f"def kernel({', '.join(['items', *names])}):",
         "    i = cuda.grid(1)",
-        "    if i < count:",
+        "    if i < items:",
         f"        {call.format(', '.join(names))}"])
     return build(source, function, {"function": compiled})
+
+
+def _parameters(function, given):
+    """The names of all parameters but the first *given* ones."""
+    return list(function.__code__.co_varnames[given:function.__code__.co_argcount])
 
 
 def build(source, function, scope):

@@ -44,14 +44,19 @@ def elementwise_sum(formula, reads):
         tensors = [tensor.reshape(tensor.size) for tensor in args[:reads]]
         numbers = [number(value, tensors[0]) for value in args[reads + 1:]]
         size, out = tensors[0].size, args[reads]
-        parts = min(_MOST_PARTS, max(1, blocks(size, _BLOCK)))
+        parts = parts_of(size)
         sums = out if parts == 1 else scratch(tensors[0], (parts,), np.float64)
         launch(kernel, parts, THREADS, *tensors, sums, *numbers)
         if parts > 1:
-            launch(_add_parts, 1, THREADS, sums, out)
+            launch(add_parts, 1, THREADS, sums, out)
 
     run.kernel = kernel
     return run
+
+
+def parts_of(size):
+    """In how many parts, each a block's, a sum over *size* elements is taken."""
+    return min(_MOST_PARTS, max(1, blocks(size, _BLOCK)))
 
 
 def _arguments(formula, reads, writes):
@@ -80,16 +85,17 @@ def _sum(formula, reads):
         "    for i in range(cuda.grid(1), t0.size, cuda.gridsize(1)):",
         f"        total += formula({call})",
         "    add_up(total, parts)",
-    ]), formula, {"formula": on_device(formula), "add_up": _add_up})
+    ]), formula, {"formula": on_device(formula), "add_up": add_up})
     kernel.wide = "a sum over a whole tensor is taken in float64"
     return kernel
 
 
 @device
-def _add_up(total, parts):
+def add_up(total, parts):
     """parts[block] <- the sum of *total* over the threads of a block, of which there are THREADS."""
     sums = cuda.shared.array(THREADS, np.float64)
     thread = cuda.threadIdx.x
+    cuda.syncthreads()  # of a sum before this one
     sums[thread] = total
     step = THREADS // 2
     while step > 0:
@@ -101,11 +107,12 @@ def _add_up(total, parts):
         parts[cuda.blockIdx.x] = sums[0]
 
 
-def _add_parts(parts, out):
+def add_parts(parts, out):
+    """out[0] <- the sum of parts.  Launched with one block of THREADS threads."""
     total = 0.0
     for i in range(cuda.threadIdx.x, parts.size, THREADS):
         total += parts[i]
-    _add_up(total, out)
+    add_up(total, out)
 
 
-_add_parts.wide = "a sum over a whole tensor is taken in float64"
+add_parts.wide = "a sum over a whole tensor is taken in float64"
