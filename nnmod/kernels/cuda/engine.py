@@ -46,6 +46,10 @@ class Emulated:
 
     name = "emulator"
 
+    def describe(self):
+        """The device, in words."""
+        return "the processor runs what is compiled for the GPU"
+
     def __init__(self):
         self.allocator = Allocator(_aligned_bytes, lambda raw: None)
 
@@ -126,6 +130,12 @@ class Driver:
             if error.code == self._driver.binding.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
                 raise MemoryError(str(error)) from error
             raise
+
+    def describe(self):
+        """The device, in words."""
+        gpu = self._cuda.get_current_device()
+        name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
+        return f"{name}, compute capability {'.'.join(map(str, gpu.compute_capability))}"
 
     @property
     def stream(self):
