@@ -493,7 +493,7 @@ class ClassSimplexCriterion(PointwiseCriterion):
     array([0, 1, 2])
     """
 
-    bufferNames = ("_expanded", "_target", "_predictions", "_simplex")
+    bufferNames = ("_expanded", "_target", "_predictions")
     value = kernels.elementwise_sum(formulas.squared_error)
     derivative = kernels.elementwise(formulas.squared_error_grad)
 
@@ -502,7 +502,7 @@ class ClassSimplexCriterion(PointwiseCriterion):
         if not check.is_int(nClasses) or nClasses < 2:
             raise ValueError(f"nClasses must be an int >= 2, got {nClasses!r}")
         self.nClasses = nClasses
-        self._target = self._predictions = self._simplex = None
+        self._target = self._predictions = None
 
     @property
     def simplex(self):
@@ -515,7 +515,7 @@ class ClassSimplexCriterion(PointwiseCriterion):
         self.refuseEmptyAverage(x.size, input)
         t = self.usable("classes", check.class_targets(target, *x.shape, like=x))
         vertices = self.resize("_target", input.shape, like=input)
-        simplex = self._vertices(x)
+        simplex = self.table(_simplex(self.nClasses, x.dtype), x)
         kernels.of(simplex).class_simplex_target(simplex, t, geometry.with_batch(vertices, 2))
         return self.usable("input", input), vertices
 
@@ -524,17 +524,8 @@ class ClassSimplexCriterion(PointwiseCriterion):
         check.floating("input", input)
         x = self.usable("input", check.batched("input", input, "N", self.nClasses))
         scores = self.resize("_predictions", x.shape, like=x)
-        kernels.of(x).gemm(x, self._vertices(x), scores, trans_b=True)
+        kernels.of(x).gemm(x, self.table(_simplex(self.nClasses, x.dtype), x), scores, trans_b=True)
         return scores
-
-    def _vertices(self, like):
-        """The vertices on the device of *like*; not to be changed."""
-        vertices = _simplex(self.nClasses, like.dtype)
-        if not tensor.is_on_device(like):
-            return vertices
-        if self._simplex is None or self._simplex.dtype != like.dtype:
-            self._simplex = tensor.beside(vertices, like)
-        return self._simplex
 
     def getTopPrediction(self, input):
         """The class whose vertex is nearest, for each row of *input*: (N,) int64."""

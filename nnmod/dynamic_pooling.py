@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from . import check, geometry, kernels, random
+from . import check, geometry, kernels, random, tensor
 from .errors import ShapeError
 from .module import Module
 

@@ -331,6 +331,7 @@ def _refuse_other_than_signs(target):
         if target not in (1, -1):
             raise ValueError(f"target must be 1 or -1, got {target!r}")
         return
+    target = tensor.host(target)
     wrong = (target != 1) & (target != -1)
     if wrong.any():
         index = np.unravel_index(wrong.argmax(), wrong.shape)

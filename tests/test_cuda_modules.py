@@ -1,6 +1,5 @@
 """Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it."""
 import os
-import re
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ os.environ.setdefault("NNMOD_CUDA", "emulate")
 import cuda_table
 import nnmod
 from cases import CASES, CRITERION_CASES
-from nnmod import kernels, nested, optim, random, tensor, testing
+from nnmod import kernels, nested, optim, random, tensor
 from nnmod.kernels import reference
 from nnmod.kernels.cuda import MissingKernel
 
