@@ -51,7 +51,7 @@ def _registered():
 REGISTERED = _registered()
 EDGES = [0.0, -0.0, 1e-30, -1e-30, 0.3, -0.3, 1.0, -1.0, 20.0, -20.0, 88.7, -87.0, 700.0, -700.0, np.inf, -np.inf, np.nan]
 #: Arguments of formulas that are numbers.  All others are tensors.
-NUMBERS = {"slope", "alpha", "low", "high", "beta", "threshold", "limit", "value", "shift", "p", "before", "factor",
+NUMBERS = {"slope", "alpha", "low", "high", "beta", "threshold", "limit", "value", "shift", "p", "factor",
            "number", "norm", "margin", "decay", "share", "rate", "keep", "gain", "look", "beta1", "gain1", "beta2",
            "gain2", "epsilon", "rho", "shrink", "weight", "plus", "minus", "q"}
 
@@ -108,6 +108,22 @@ def test_formula(kind, formula, writes):
                 cuda.elementwise(formula, len(tensors), writes)(*tensors, *tensors[:writes], *numbers)
                 for a, b in zip(tensors, ours):
                     np.testing.assert_array_equal(a, b)
+
+
+@each_dtype
+@pytest.mark.parametrize("name, writes", [("relu", 1), ("sigmoid", 1), ("divide_grad", 2), ("adam", 3)])
+def test_four_elements_a_thread(name, writes, dtype):
+    """Large tensors, and views of them that do not begin at a multiple of 16 bytes."""
+    formula = getattr(formulas, name, None) or getattr(kernels.optim_formulas, name)
+    for size, skipped in ((1 << 16, 0), ((1 << 16) + 3, 0), (70_001, 1)):
+        tensors, numbers = _inputs(formula, size + skipped, dtype)
+        tensors = [np.abs(x[skipped:]) for x in tensors]  # no cancellation
+        ours = [np.full(size, np.nan, dtype) for _ in range(writes)]
+        theirs = [np.empty_like(x) for x in ours]
+        cuda.elementwise(formula, len(tensors), writes)(*tensors, *ours, *numbers)
+        reference.elementwise(formula, len(tensors), writes)(*tensors, *theirs, *numbers)
+        for a, b in zip(ours, theirs):
+            _same(a, b, dtype, name)
 
 
 def test_many_formulas_are_registered():
@@ -436,7 +452,7 @@ CALLS = {
 
 
 def _copy(arguments):
-    return [_copy(a) if isinstance(a, tuple) else a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    return [tuple(_copy(a)) if isinstance(a, tuple) else a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
 
 
 @each_dtype

@@ -3,6 +3,9 @@
 The same functions as the other backends; their meaning and shapes: the reference backend.
 :mod:`emulator` runs these kernels, and anybody's, with no GPU.
 """
+from .activation import prelu_acc_grad_parameters as prelu_acc_grad_parameters
+from .activation import prelu_update_grad_input as prelu_update_grad_input
+from .activation import prelu_update_output as prelu_update_output
 from .bilinear import bilinear_dots as bilinear_dots
 from .bilinear import bilinear_outer as bilinear_outer
 from .bilinear import bilinear_weighted as bilinear_weighted
@@ -13,6 +16,10 @@ from .classification_criterion import multi_label_margin_update_grad_input as mu
 from .classification_criterion import multi_label_margin_update_output as multi_label_margin_update_output
 from .classification_criterion import multi_margin_update_grad_input as multi_margin_update_grad_input
 from .classification_criterion import multi_margin_update_output as multi_margin_update_output
+from .convolution import conv2d_acc_grad_parameters as conv2d_acc_grad_parameters
+from .convolution import conv2d_method as conv2d_method
+from .convolution import conv2d_update_grad_input as conv2d_update_grad_input
+from .convolution import conv2d_update_output as conv2d_update_output
 from .ctc import ctc_update_grad_input as ctc_update_grad_input
 from .ctc import ctc_update_output as ctc_update_output
 from .distance import add_factored_rows as add_factored_rows
@@ -33,6 +40,18 @@ from .elementwise import elementwise as elementwise
 from .elementwise import elementwise_sum as elementwise_sum
 from .embedding_criterion import cosine_embedding_update_grad_input as cosine_embedding_update_grad_input
 from .embedding_criterion import cosine_embedding_update_output as cosine_embedding_update_output
+from .frames import conv3d_acc_grad_parameters as conv3d_acc_grad_parameters
+from .frames import conv3d_update_grad_input as conv3d_update_grad_input
+from .frames import conv3d_update_output as conv3d_update_output
+from .frames import conv3d_work_size as conv3d_work_size
+from .frames import temporal_conv_acc_grad_parameters as temporal_conv_acc_grad_parameters
+from .frames import temporal_conv_update_grad_input as temporal_conv_update_grad_input
+from .frames import temporal_conv_update_output as temporal_conv_update_output
+from .frames import temporal_conv_work_size as temporal_conv_work_size
+from .fused import conv2d_fused_update_output as conv2d_fused_update_output
+from .fused import conv2d_kept_size as conv2d_kept_size
+from .fused import linear_fused_update_output as linear_fused_update_output
+from .fused import norm_of_statistics as norm_of_statistics
 from .gradient import total_variation_update_grad_input as total_variation_update_grad_input
 from .indexing import index_axis as index_axis
 from .indexing import index_axis_update_grad_input as index_axis_update_grad_input
@@ -40,6 +59,8 @@ from .indexing import masked_select as masked_select
 from .indexing import masked_select_update_grad_input as masked_select_update_grad_input
 from .indexing import one_hot as one_hot
 from .layout import permute as permute
+from .linear import gemm as gemm
+from .linear import sum_rows as sum_rows
 from .local_convolution import local_conv_acc_grad_parameters as local_conv_acc_grad_parameters
 from .local_convolution import local_conv_update_grad_input as local_conv_update_grad_input
 from .local_convolution import local_conv_update_output as local_conv_update_output
@@ -73,6 +94,13 @@ from .plane_convolution import plane_conv_update_grad_input as plane_conv_update
 from .plane_convolution import plane_conv_update_output as plane_conv_update_output
 from .plane_convolution import plane_conv_work_size as plane_conv_work_size
 from .plane_convolution import sum_planes as sum_planes
+from .pooling import avg_pool_update_grad_input as avg_pool_update_grad_input
+from .pooling import avg_pool_update_output as avg_pool_update_output
+from .pooling import max_pool_update_grad_input as max_pool_update_grad_input
+from .pooling import max_pool_update_output as max_pool_update_output
+from .pooling import max_unpool_update_grad_input as max_unpool_update_grad_input
+from .pooling import max_unpool_update_output as max_unpool_update_output
+from .product import batch_gemm as batch_gemm
 from .product import cosine_update_grad_input as cosine_update_grad_input
 from .product import cosine_update_output as cosine_update_output
 from .product import distance_update_grad_input as distance_update_grad_input
@@ -85,6 +113,16 @@ from .random import dropout_mask as dropout_mask
 from .random import mask_rows as mask_rows
 from .random import normal_noise as normal_noise
 from .random import uniform_noise as uniform_noise
+from .recurrent import add_norm_gradient as add_norm_gradient
+from .recurrent import gru_acc_grad_parameters as gru_acc_grad_parameters
+from .recurrent import gru_update_grad_input as gru_update_grad_input
+from .recurrent import gru_update_output as gru_update_output
+from .recurrent import lstm_acc_grad_parameters as lstm_acc_grad_parameters
+from .recurrent import lstm_update_grad_input as lstm_update_grad_input
+from .recurrent import lstm_update_output as lstm_update_output
+from .recurrent import mufuru_update_grad_input as mufuru_update_grad_input
+from .recurrent import mufuru_update_output as mufuru_update_output
+from .recurrent import row_norms as row_norms
 from .resampling import linear_positions as linear_positions
 from .resampling import pixel_shuffle_update_grad_input as pixel_shuffle_update_grad_input
 from .resampling import pixel_shuffle_update_output as pixel_shuffle_update_output
@@ -102,6 +140,10 @@ from .sampling import sample_bilinear_update_grad_input as sample_bilinear_updat
 from .sampling import sample_bilinear_update_output as sample_bilinear_update_output
 from .sigmoid import gated_linear_unit_update_grad_input as gated_linear_unit_update_grad_input
 from .sigmoid import gated_linear_unit_update_output as gated_linear_unit_update_output
+from .softmax import log_softmax_update_grad_input as log_softmax_update_grad_input
+from .softmax import log_softmax_update_output as log_softmax_update_output
+from .softmax import softmax_update_grad_input as softmax_update_grad_input
+from .softmax import softmax_update_output as softmax_update_output
 from .sparse import entry_offsets as entry_offsets
 from .sparse import even_offsets as even_offsets
 from .sparse import index_acc_grad_shift as index_acc_grad_shift

@@ -1,8 +1,9 @@
-"""How Python functions become CUDA kernels of one thread to an item.
+"""How Python functions become CUDA kernels of one thread, or one warp, to an item.
 
-``per_item`` makes a kernel of ``function(i, ...)``, which computes item i; ``derive`` makes one
-of a CPU kernel ``(start, stop, ...)``, whose iterations write each their own range: thread i runs
-iteration i of the very same source.  Both are launched by ``each(kernel, count, ...)``.
+``per_item`` makes a kernel of ``function(i, ...)``, which computes item i, launched by
+``each(kernel, count, ...)``; ``per_warp`` one of ``function(i, lane, ...)``, which 32 threads run
+together, launched by ``each_warp``.  What such a function calls, a scalar formula or a helper of
+the CPU's kernels, is compiled for the device from the same source.
 """
 import math
 import types
@@ -18,14 +19,61 @@ from .target import cuda
 #: Threads of a block.
 THREADS = 256
 
+#: A function, as the CPU knows it -> the same for the device; what formulas call stands at the end of the file.
+_twins = {}
+
 
 def device(function):
     """A helper that kernels call; it becomes part of them."""
-    return cuda.jit(device=True, forceinline=True)(function)
+    return cuda.jit(device=True, forceinline=True)(rebuilt(function))
 
+
+def rebuilt(function):
+    """*function* with every function that it calls in its form for the device; what it calls stands above it."""
+    scope = function.__globals__
+    changed = {}
+    for name in _names(function.__code__):
+        if name in scope and on_device(scope[name]) is not scope[name]:
+            changed[name] = on_device(scope[name])
+    cells = [on_device(cell.cell_contents) for cell in function.__closure__ or ()]
+    if not changed and all(new is cell.cell_contents for new, cell in zip(cells, function.__closure__ or ())):
+        return function
+    made = types.FunctionType(function.__code__, {**scope, **changed}, function.__name__, function.__defaults__,
+                              tuple(map(types.CellType, cells)) or None)
+    made.__qualname__ = function.__qualname__
+    return made
+
+
+def _names(code):
+    """The global names of *code* and of the functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def on_device(value):
+    """What kernels call in place of *value*; anything but a function or intrinsic stays as it is."""
+    try:
+        found = _twins.get(value)
+    except TypeError:  # not hashable, so not a function
+        return value
+    if found is not None:
+        return found
+    if isinstance(value, types.FunctionType):
+        made = device(value)
+    elif isinstance(value, numba.core.dispatcher.Dispatcher):
+        made = device(value.py_func)
+    else:
+        return value
+    _twins[value] = made
+    return made
+
+
+# -- kernels ---------------------------------------------------------------------------------
 
 def each(kernel, count, *args):
-    """Launch *kernel*, made by per_item or derive, with one thread to each of *count* items."""
+    """Launch *kernel*, made by per_item, with one thread to each of *count* items."""
     launch(kernel, blocks(count, THREADS), THREADS, index(count), *args)
 
 
@@ -73,7 +121,12 @@ def split(i, n):
 
 def per_item(function):
     """A kernel of which thread i runs ``function(i, ...)``; it keeps function's name and lines."""
-    return _kernel(function, on_device(function), "function(type(items)(i), {})", 1)
+    names = _parameters(function, 1)
+    return build("\n".join([
+        f"def kernel({', '.join(['items', *names])}):",
+        "    i = cuda.grid(1)",
+        "    if i < items:",
+        f"        function(type(items)(i), {', '.join(names)})"]), function, {"function": on_device(function)})
 
 
 def per_warp(function):
@@ -88,26 +141,6 @@ def per_warp(function):
         "    if i // 32 < items:",
         f"        function(type(items)(i // 32), i % 32, {', '.join(names)})"]),
         function, {"function": on_device(function)})
-
-
-def derive(kernel):
-    """A kernel of which thread i runs iteration i of a CPU kernel ``(start, stop, ...)``.
-
-    It is right where iterations share no write, call nothing by address and use no vector
-    instructions.
-    """
-    function = kernel.py_func
-    return _kernel(function, on_device(function), "function(np.int64(i), np.int64(i) + 1, {})", 2)
-
-
-def _kernel(function, compiled, call, given):
-    names = _parameters(function, given)
-    source = "\n".join([
-        f"def kernel({', '.join(['items', *names])}):",
-        "    i = cuda.grid(1)",
-        "    if i < items:",
-        f"        {call.format(', '.join(names))}"])
-    return build(source, function, {"function": compiled})
 
 
 def _parameters(function, given):
@@ -132,46 +165,6 @@ def wide(reason):
         function.wide = reason
         return function
     return mark
-
-
-# -- the same source, for the device ----------------------------------------------------------
-
-def rebuilt(function):
-    """*function* with every function that it calls in its form for the device."""
-    scope = dict(function.__globals__)
-    for name in _names(function.__code__):
-        if name in scope:
-            scope[name] = on_device(scope[name])
-    cells = tuple(types.CellType(on_device(cell.cell_contents)) for cell in function.__closure__ or ()) or None
-    made = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
-    made.__qualname__ = function.__qualname__
-    return made
-
-
-def _names(code):
-    """The global names of *code* and of the functions inside it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
-
-
-def on_device(value):
-    """What kernels call in place of *value*; anything but a function or intrinsic stays as it is."""
-    try:
-        found = _twins.get(value)
-    except TypeError:  # not hashable, so not a function
-        return value
-    if found is not None:
-        return found
-    if isinstance(value, types.FunctionType):
-        made = device(rebuilt(value))
-    elif isinstance(value, numba.core.dispatcher.Dispatcher):
-        made = device(rebuilt(value.py_func))
-    else:
-        return value
-    _twins[value] = made
-    return made
 
 
 # -- what formulas and the CPU's kernels call ---------------------------------------------------
@@ -233,9 +226,8 @@ def flat(x):
     return x.reshape(x.size)
 
 
-#: A function, as the CPU knows it -> the same for the device.
-_twins = {
+_twins.update({
     formulas.constant: _constant, formulas.select: _select, formulas.exp: _exp, formulas.expm1: _expm1,
     formulas.log: _log, formulas.log1p: _log1p, formulas.tanh: _tanh, formulas.sqrt: _sqrt,
     formulas.fabs: _fabs, formulas.power: _power, views.flat: flat,
-}
+})

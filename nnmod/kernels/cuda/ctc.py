@@ -5,7 +5,7 @@ A block takes a sample and its threads the states of a step; a barrier stands be
 import numpy as np
 
 from ..formulas import exp, log
-from .compile import THREADS, device
+from .compile import THREADS, device, rebuilt
 from .launch import launch
 from .target import cuda
 
@@ -45,6 +45,7 @@ def _skips(labels, n, s):
     return s % 2 == 1 and s > 1 and labels[n, s // 2] != labels[n, s // 2 - 1]
 
 
+@rebuilt
 def _forward(x, labels, steps, counts, alpha, losses, blank):
     n, thread = cuda.blockIdx.x, cuda.threadIdx.x
     T, S = steps[n], 2 * counts[n] + 1
@@ -69,6 +70,7 @@ def _forward(x, labels, steps, counts, alpha, losses, blank):
             losses[n] = -_log_sum(alpha[n, T - 1, S - 1], alpha[n, T - 1, S - 2] if S > 1 else none, none)
 
 
+@rebuilt
 def _backward(x, labels, steps, counts, alpha, losses, work, dx, scales, blank):
     n, thread = cuda.blockIdx.x, cuda.threadIdx.x
     T, L = steps[n], counts[n]

@@ -9,26 +9,34 @@ import numpy as np
 from .compile import THREADS, build, device, each, number, on_device
 from .launch import blocks, launch, scratch
 from .target import cuda
+from .vectors import aligned, load4, store4
 
 #: Elements that one block adds up, as long as there are no more blocks than _MOST_PARTS.
 _BLOCK = 4096
 _MOST_PARTS = 1024
+#: From so many elements on a thread takes four: with fewer there would be too few threads.
+_LARGE = 1 << 16
 
 
 def elementwise(formula, reads, writes=1):
-    """``kernel(*inputs, *outputs, *numbers)``: the formula at every element, one thread to each.
+    """``kernel(*inputs, *outputs, *numbers)``: the formula at every element.
 
-    An output may be one of the inputs: the thread that writes an element has read it before.
+    A thread takes one element, of large tensors four.  An output may be one of the inputs: the
+    thread that writes an element has read it before.
     """
     count = reads + writes
-    kernel = _loop(formula, reads, writes)
+    one, four = _loop(formula, reads, writes), _loop_of_four(formula, reads, writes)
 
     def run(*args):
         tensors = [tensor.reshape(tensor.size) for tensor in args[:count]]
+        size = tensors[0].size
         # Numbers take the tensors' dtype once, here.
-        each(kernel, tensors[0].size, *tensors, *(number(value, tensors[0]) for value in args[count:]))
+        numbers = [number(value, tensors[0]) for value in args[count:]]
+        if size < _LARGE:
+            each(one, size, *tensors, *numbers)
+        else:
+            each(four, blocks(size, 4), *tensors, *numbers)
 
-    run.kernel = kernel
     return run
 
 
@@ -50,7 +58,6 @@ def elementwise_sum(formula, reads):
         if parts > 1:
             launch(add_parts, 1, THREADS, sums, out)
 
-    run.kernel = kernel
     return run
 
 
@@ -74,6 +81,30 @@ def _loop(formula, reads, writes):
         "    if i < count:",
         f"        {', '.join(f'{tensor}[i]' for tensor in tensors[reads:])} = formula({call})",
     ]), formula, {"formula": on_device(formula)})
+
+
+def _loop_of_four(formula, reads, writes):
+    """As _loop for four elements a thread, which are loaded and stored at once where all tensors are aligned."""
+    tensors, numbers = _arguments(formula, reads, writes)
+    call = lambda lane: ", ".join([f"v{k}[{lane}]" for k in range(reads)] + numbers)  # noqa: E731
+    each_lane = ", ".join(f"formula({call(lane)})" for lane in range(4))
+    write = tensors[reads:]
+    outputs = [f"r[{lane}]" for lane in range(4)]
+    return build("\n".join([
+        f"def kernel(items, {', '.join(tensors + numbers)}):",
+        "    i = cuda.grid(1)",
+        "    if i < items:",
+        "        first = 4 * np.int64(i)",
+        f"        if first + 4 <= t0.size and {' and '.join(f'aligned({tensor})' for tensor in tensors)}:",
+        *(f"            v{k} = load4({tensor}, first)" for k, tensor in enumerate(tensors[:reads])),
+        f"            r = ({each_lane})",
+        *(f"            store4({tensor}, first, {', '.join(out if writes == 1 else f'{out}[{k}]' for out in outputs)})"
+          for k, tensor in enumerate(write)),
+        "        else:",
+        "            for at in range(first, min(first + 4, t0.size)):",
+        f"                {', '.join(f'{tensor}[at]' for tensor in write)} = formula("
+        f"{', '.join([f'{tensor}[at]' for tensor in tensors[:reads]] + numbers)})",
+    ]), formula, {"formula": on_device(formula), "aligned": aligned, "load4": load4, "store4": store4})
 
 
 def _sum(formula, reads):

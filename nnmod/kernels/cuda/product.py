@@ -5,6 +5,14 @@ A warp sums a row; where no sum is, a thread computes one element.
 import math
 
 from .compile import each, each_warp, number, per_item, per_warp, split, warp_sum
+from .epilogue import NO_END
+from .linear import product
+
+
+def batch_gemm(a, b, c, trans_a=False, trans_b=False):
+    """c[n] <- op(a[n]) op(b[n]).  See the reference."""
+    B, M, N = c.shape
+    product(a, b, c, B, M, N, a.shape[1] if trans_a else a.shape[2], 1, 0, trans_a, trans_b, None, NO_END)
 
 
 def dot_rows(a, b, y):
