@@ -89,7 +89,6 @@ def _loop_of_four(formula, reads, writes):
     call = lambda lane: ", ".join([f"v{k}[{lane}]" for k in range(reads)] + numbers)  # noqa: E731
     each_lane = ", ".join(f"formula({call(lane)})" for lane in range(4))
     write = tensors[reads:]
-    outputs = [f"r[{lane}]" for lane in range(4)]
     return build("\n".join([
         f"def kernel(items, {', '.join(tensors + numbers)}):",
         "    i = cuda.grid(1)",
@@ -98,8 +97,8 @@ def _loop_of_four(formula, reads, writes):
         f"        if first + 4 <= t0.size and {' and '.join(f'aligned({tensor})' for tensor in tensors)}:",
         *(f"            v{k} = load4({tensor}, first)" for k, tensor in enumerate(tensors[:reads])),
         f"            r = ({each_lane})",
-        *(f"            store4({tensor}, first, {', '.join(out if writes == 1 else f'{out}[{k}]' for out in outputs)})"
-          for k, tensor in enumerate(write)),
+        *(f"            store4({tensor}, first, {', '.join(f'r[{lane}]{part}' for lane in range(4))})"
+          for tensor, part in zip(write, [""] if writes == 1 else [f"[{k}]" for k in range(writes)])),
         "        else:",
         "            for at in range(first, min(first + 4, t0.size)):",
         f"                {', '.join(f'{tensor}[at]' for tensor in write)} = formula("
