@@ -115,8 +115,11 @@ class Driver:
     name = "driver"
 
     def __init__(self):
+        from numba.cuda.core import config
         from numba.cuda.cudadrv import devicearray, devices, driver
 
+        # Small tensors make small grids, which is nothing to warn of.
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
         self._cuda, self._devicearray, self._devices, self._driver = cuda, devicearray, devices, driver
         self._current = threading.local()
         self._kernels = {}
