@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import NO_CUDA
 from .allocator import ALIGNMENT, Allocator
+from .dlpack import CPU, CUDA
 from .target import cuda
 
 _engine = None
@@ -45,6 +46,8 @@ class Emulated:
     """Kernels run in the emulator; the memory of the device is NumPy's."""
 
     name = "emulator"
+    #: What DLPack is told: the memory is the CPU's.
+    dlpack_device = CPU, 0
 
     def describe(self):
         """The device, in words."""
@@ -133,6 +136,11 @@ class Driver:
             if error.code == self._driver.binding.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
                 raise MemoryError(str(error)) from error
             raise
+
+    @property
+    def dlpack_device(self):
+        """What DLPack is told: a GPU, and its number."""
+        return CUDA, self._cuda.get_current_device().id
 
     def describe(self):
         """The device, in words."""
