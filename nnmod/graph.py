@@ -6,8 +6,6 @@ Calling a module with a node makes a node (nnmod/node.py); gModule makes a modul
     h = nnmod.Tanh()(nnmod.Linear(5, 4)(x))
     net = nnmod.gModule([x], [nnmod.Linear(4, 2)(h)])
 """
-
-
 from . import errors, kernels, nested, tensor
 from .container import Container
 from .criterion import Criterion
