@@ -205,7 +205,7 @@ class Copy(Module):
     """
 
     paramNames = ()
-    typeNames = ("intype", "outtype")
+    _typeNames = ("intype", "outtype")
     backwardNeeds = frozenset()
     dontCast = False
 

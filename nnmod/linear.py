@@ -370,7 +370,7 @@ class PartialLinear(Module):
         weight, bias = self.weight, self.bias
         self._computed = self.partition
         if self.partition is not None:
-            rows = self.table(self.partition, input)
+            rows = self._onDevice(self.partition, input)
             weight = self.resize("_weight", (self.partition.size, self.inputsize), like=input)
             K.lookup_update_output(rows, self.weight, weight)
             if bias is not None:
@@ -400,7 +400,7 @@ class PartialLinear(Module):
             if self.gradBias is not None:
                 K.sum_rows(dy, self.gradBias.reshape(-1), scale)
             return
-        rows = self.table(self.partition, input)
+        rows = self._onDevice(self.partition, input)
         part = self.resize("_gradWeight", (self.partition.size, self.inputsize), like=input)
         K.gemm(dy, x, part, trans_a=True)
         K.lookup_acc_grad_parameters(rows, part, None, self.gradWeight, scale)

@@ -21,7 +21,7 @@ class Stateful:
     #: Scratch: dropped by clearState(), type(), clone() and saving.
     bufferNames = ()
     #: What says of which type a module is, such as "cpu.float32".
-    typeNames = ("_type",)
+    _typeNames = ("_type",)
     #: Children; a container has a list of its own.
     modules = ()
     #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
@@ -64,7 +64,7 @@ class Stateful:
         usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
         return usable
 
-    def table(self, array, like):
+    def _onDevice(self, array, like):
         """*array*, a NumPy table that this object keeps as it is, on the device of *like*.
 
         On the CPU that is the array itself, on the device a copy that is made once.  It may be
@@ -79,7 +79,7 @@ class Stateful:
             kept = self._tablesThere[id(array)] = array, tensor.beside(array, like)
         return kept[1]
 
-    def placed(self, name, array, like):
+    def _placed(self, name, array, like):
         """NumPy *array*, which is another in each pass, on the device of *like*: there, a copy in buffer *name*."""
         if not tensor.is_on_device(like):
             return array

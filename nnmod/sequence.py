@@ -83,7 +83,7 @@ class _Sequence(Module):
         """Which steps are real, on the device of *like*: two tensors, or None twice for all."""
         if self._first is None:
             return None, None
-        return self.placed("_firstThere", self._first, like), self.placed("_lastThere", self._last, like)
+        return self._placed("_firstThere", self._first, like), self._placed("_lastThere", self._last, like)
 
     # -- the state between sequences ------------------------------------------------
 
