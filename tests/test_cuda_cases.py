@@ -33,7 +33,9 @@ def stays_in_float32():
         names = " ".join(map(str, kinds))
         if "array(float32" not in names or "array(float64" in names or getattr(function, "wide", ""):
             continue
-        wide = re.findall(r"^.*[a-z]\S*\.f64.*$", target.ptx(function, kinds, capability, fastmath), re.MULTILINE)
+        wide = re.findall(r"^.*[a-z]\S*\.f64.*$",
+                          target.ptx(function, kinds, capability, fastmath, getattr(function, "launch_bounds", None)),
+                          re.MULTILINE)
         assert not wide, f"{function.__module__}.{function.__name__}({names}) computes in float64: {wide[:3]}"
 
 

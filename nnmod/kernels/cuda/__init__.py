@@ -9,6 +9,10 @@ from .activation import prelu_update_output as prelu_update_output
 from .bilinear import bilinear_dots as bilinear_dots
 from .bilinear import bilinear_outer as bilinear_outer
 from .bilinear import bilinear_weighted as bilinear_weighted
+from .broadcast import broadcast_add as broadcast_add
+from .broadcast import broadcast_multiply as broadcast_multiply
+from .broadcast import broadcast_product_sum as broadcast_product_sum
+from .broadcast import broadcast_sum as broadcast_sum
 from .classification_criterion import class_nll_update_grad_input as class_nll_update_grad_input
 from .classification_criterion import class_nll_update_output as class_nll_update_output
 from .classification_criterion import class_simplex_target as class_simplex_target
@@ -86,6 +90,14 @@ from .lookup import lookup_update_output as lookup_update_output
 from .lookup import note_rows as note_rows
 from .mask import zero_masked_rows as zero_masked_rows
 from .mask import zero_row_mask as zero_row_mask
+from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
+from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
+from .normalization import batch_norm_update_output as batch_norm_update_output
+from .normalization import layer_norm_acc_grad_parameters as layer_norm_acc_grad_parameters
+from .normalization import layer_norm_update_grad_input as layer_norm_update_grad_input
+from .normalization import layer_norm_update_output as layer_norm_update_output
+from .normalization import normalize_update_grad_input as normalize_update_grad_input
+from .normalization import normalize_update_output as normalize_update_output
 from .padding import pad3d_update_grad_input as pad3d_update_grad_input
 from .padding import pad3d_update_output as pad3d_update_output
 from .plane_convolution import add_planes as add_planes
@@ -123,6 +135,10 @@ from .recurrent import lstm_update_output as lstm_update_output
 from .recurrent import mufuru_update_grad_input as mufuru_update_grad_input
 from .recurrent import mufuru_update_output as mufuru_update_output
 from .recurrent import row_norms as row_norms
+from .reduction import expand_axis as expand_axis
+from .reduction import extreme_axis as extreme_axis
+from .reduction import extreme_axis_update_grad_input as extreme_axis_update_grad_input
+from .reduction import sum_axis as sum_axis
 from .resampling import linear_positions as linear_positions
 from .resampling import pixel_shuffle_update_grad_input as pixel_shuffle_update_grad_input
 from .resampling import pixel_shuffle_update_output as pixel_shuffle_update_output

@@ -1,10 +1,8 @@
 """The learned rectifier on the GPU.  Meaning and shapes: kernels/reference/activation.py."""
 import numpy as np
 
-from .compile import device, each, number, per_item, split
-from .launch import blocks, launch
-from .sums import THREADS, parts_total, sum_channels_by
-from .target import cuda
+from .compile import device, each, per_item, split
+from .sums import put_sums, sum_channels_by
 
 
 def prelu_update_output(x, w, y):
@@ -26,8 +24,7 @@ def prelu_acc_grad_parameters(x, dy, dw, scale=1.0):
     if dw.size == 1:  # all that is a channel's is the one slope's
         C, S = 1, C * S
     flat = x.reshape(-1)
-    work, parts = sum_channels_by(_slope_term, N, C, S, x, flat, dy.reshape(-1), flat)
-    launch(_add_slopes, blocks(C, THREADS), THREADS, work, np.uint32(parts), dw, np.uint32(C), number(scale, dw))
+    put_sums(sum_channels_by(_slope_term, N, C, S, x, flat, dy.reshape(-1), flat, flat), dw, scale, True)
 
 
 @per_item
@@ -45,12 +42,7 @@ def _prelu_gradient(i, x, dy, w, dx, S, slopes):
 
 
 @device
-def _slope_term(at, row, channel, x, dy, _):
+def _slope_term(at, row, channel, x, dy, z, t):
     zero = x.dtype.type(0)
     return (zero if x[at] > zero else x[at] * dy[at]), zero
 
-
-def _add_slopes(work, parts, dw, C, scale):
-    channel = np.uint32(cuda.grid(1))
-    if channel < C:
-        dw[np.uint64(channel)] += scale * parts_total(work, np.uint32(0), parts, C, channel)

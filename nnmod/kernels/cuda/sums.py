@@ -10,8 +10,8 @@ import functools
 
 import numpy as np
 
-from .compile import device, number
-from .launch import blocks, launch, scratch
+from .compile import device, each, number, per_item
+from .launch import launch, scratch
 from .target import cuda
 from .tiles import PROCESSORS
 
@@ -76,7 +76,7 @@ def sum_channels_by(term, N, C, S, like, *tensors):
 
     term     ``term(at, row, channel, *tensors)`` for kernels: two numbers, of the element *at* of
              (N, C, S), which is of sample *row*
-    tensors  flat, three of them
+    tensors  flat, four of them
     """
     parts = max(1, min(4 * PROCESSORS // (C if S > 1 else -(-C // 32)), N * S // 2048, 512))
     share = -(-N * S // parts)
@@ -89,7 +89,7 @@ def sum_channels_by(term, N, C, S, like, *tensors):
 
 @functools.cache
 def _sums_of(term):
-    def kernel(work, across, count, C, S, share, parts, x, y, z):
+    def kernel(work, across, count, C, S, share, parts, x, y, z, t):
         """With S = 1 a warp's lanes are channels, and its warps samples; else a block's threads are elements."""
         totals = cuda.shared.array((2, 256), work.dtype)
         losses = cuda.shared.array((2, 256), work.dtype)
@@ -108,7 +108,7 @@ def _sums_of(term):
             for e in range(first, last, step):
                 row = np.uint64(np.uint64(e) // S)
                 at = np.uint64((row * C + channel) * S + (np.uint64(e) - row * S))
-                v, w = term(at, row, channel, x, y, z)
+                v, w = term(at, row, channel, x, y, z, t)
                 a, a_lost = plus(a, a_lost, v)
                 b, b_lost = plus(b, b_lost, w)
         totals[0, thread], losses[0, thread] = a, a_lost
@@ -144,7 +144,8 @@ def parts_total(work, which, parts, C, channel):
 
 
 @device
-def _element(at, row, channel, x, y, z):
+def element(at, row, channel, x, y, z, t):
+    """x itself, as a term."""
     return x[at], x.dtype.type(0)
 
 
@@ -158,11 +159,16 @@ def add_channel_sums(x, y, scale):
     if not x.size:
         return
     flat = x.reshape(-1)
-    work, parts = sum_channels_by(_element, N, C, S, x, flat, flat, flat)
-    launch(_add_sums, blocks(C, THREADS), THREADS, work, np.uint32(parts), y.reshape(-1), np.uint32(C), number(scale, y))
+    put_sums(sum_channels_by(element, N, C, S, x, flat, flat, flat, flat), y, scale, True)
 
 
-def _add_sums(work, parts, y, C, scale):
-    channel = np.uint32(cuda.grid(1))
-    if channel < C:
-        y[np.uint64(channel)] += scale * parts_total(work, np.uint32(0), parts, C, channel)
+def put_sums(sums, y, scale, add):
+    """y <- scale times the first of the sums that sum_channels_by returned, plus y where *add*."""
+    work, parts = sums
+    each(_put_sums, y.size, work, np.uint32(parts), y.reshape(-1), np.uint32(y.size), number(scale, y), bool(add))
+
+
+@per_item
+def _put_sums(channel, work, parts, y, C, scale, add):
+    total = scale * parts_total(work, np.uint32(0), parts, C, channel)
+    y[channel] = y[channel] + total if add else total
