@@ -156,6 +156,10 @@ def getnumthreads():
     return 1 if threads is None else threads.get_num_threads()
 
 
+# The spelling of nnmod's own functions, beside Torch's.
+setNumThreads, getNumThreads = setnumthreads, getnumthreads
+
+
 def setconv2dmethod(name):
     """Compute 2-D convolutions by method *name* wherever that is able to; None: choose by shape.
 
