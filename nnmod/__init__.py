@@ -118,7 +118,9 @@ from .indexing import Narrow as Narrow
 from .indexing import OneHot as OneHot
 from .indexing import Replicate as Replicate
 from .indexing import Select as Select
+from .kernels import getNumThreads as getNumThreads
 from .kernels import getnumthreads as getnumthreads
+from .kernels import setNumThreads as setNumThreads
 from .kernels import setnumthreads as setnumthreads
 from .layout import Convert as Convert
 from .layout import Copy as Copy

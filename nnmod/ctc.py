@@ -127,7 +127,7 @@ class CTCCriterion(Criterion):
                                  f"got {labels.shape}")
             S = labels.shape[1]
             counts = np.full(N, S) if counts is None else _lengths("counts", counts, N, S)
-            labels = np.ascontiguousarray(labels, np.int64)
+            labels = np.array(labels, np.int64, order="C")
         real = np.arange(labels.shape[1]) < counts[:, None]
         wrong = real & ((labels < 0) | (labels >= C) | (labels == self.blank))
         if wrong.any():
@@ -167,4 +167,4 @@ def _lengths(name, value, N, most):
     if value.shape != (N,) or (N and (value.min() < 0 or value.max() > most)):
         raise ShapeError(f"{name} must be {N} numbers within 0..{most}, one for each sample, got "
                          f"{value.tolist() if value.size < 20 else value.shape}")
-    return np.ascontiguousarray(value, np.int64)
+    return np.array(value, np.int64)

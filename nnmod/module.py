@@ -48,12 +48,12 @@ class Stateful:
         the CPU without one; the dtype is that of *like* unless *dtype* is given.
         """
         buffer = getattr(self, name)
-        if like is None:
-            like = dtype
-        if (buffer is not None and buffer.shape == shape and buffer.dtype is (dtype or like.dtype)
-                and buffer.__class__ is like.__class__):
+        if dtype is None:
+            dtype = like.dtype
+        if (buffer is not None and buffer.shape == shape and buffer.dtype is dtype
+                and (not kernels.device_types or tensor.is_on_device(buffer) == tensor.is_on_device(like))):
             return buffer
-        buffer = tensor.resize(buffer, tuple(shape), like, None if dtype is None else np.dtype(dtype))
+        buffer = tensor.resize(buffer, tuple(shape), dtype if like is None else like, np.dtype(dtype))
         setattr(self, name, buffer)
         return buffer
 

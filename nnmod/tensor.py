@@ -107,7 +107,9 @@ def fill(target, value):
 
 def copy(source, target):
     """Copy *source* into *target*, which has its shape; converts the dtype, and the device."""
-    target[...] = source if source.__class__ is np.ndarray or is_on_device(target) else host(source)
+    if kernels.device_types and not is_on_device(target):
+        source = host(source)
+    target[...] = source
 
 
 def take_rows(source, rows, target):

@@ -10,9 +10,10 @@ os.environ.setdefault("NNMOD_CUDA", "emulate")
 import cuda_table
 import nnmod
 from cases import CASES, CRITERION_CASES
-from nnmod import kernels, nested, optim, random, tensor
+from nnmod import kernels, nested, optim, random, tensor, testing
 from nnmod.kernels import reference
 from nnmod.kernels.cuda import MissingKernel
+from nnmod.kernels.cuda.engine import engine
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
@@ -130,6 +131,23 @@ def test_the_table_of_the_documentation_is_fresh():
     assert set(cuda_table.classes()) <= with_cases | {"Module"}, "a class without a case says yes for nothing"
 
 
+@pytest.mark.parametrize("check", testing.MODULE_CHECKS, ids=lambda check: check.__name__[6:])
+@pytest.mark.parametrize("make, shape", [
+    (lambda: nnmod.Linear(4, 3), (3, 4)),
+    (lambda: nnmod.Sequential(nnmod.BatchNormalization(4), nnmod.Dropout(0.5), nnmod.Tanh()), (3, 4)),
+], ids=["Linear", "Sequential"])
+def test_checks_of_a_module_on_the_device(make, shape, check):
+    with kernels.use_backend(reference):
+        check(lambda: make().cuda(), np.random.default_rng(4).standard_normal(shape))
+
+
+@pytest.mark.parametrize("check", testing.CRITERION_CHECKS, ids=lambda check: check.__name__[16:])
+def test_checks_of_a_loss_on_the_device(check):
+    with kernels.use_backend(reference):
+        check(lambda: nnmod.ClassNLLCriterion().cuda(), np.random.default_rng(4).standard_normal((3, 4)),
+              np.array([0, 3, 1]))
+
+
 # -- training -------------------------------------------------------------------------------------------
 
 def lenet():
@@ -178,6 +196,7 @@ def test_lenet_trains_as_on_the_cpu():
 def test_a_training_step_allocates_nothing():
     with kernels.use_backend(reference):
         net, criterion = lenet().cuda(), nnmod.ClassNLLCriterion().cuda()
+        reserved = []
         x = tensor.cuda(np.zeros((2, 1, 28, 28), np.float32))
         t = tensor.cuda(np.array([1, 2]))
         for _ in range(3):
@@ -186,4 +205,5 @@ def test_a_training_step_allocates_nothing():
             criterion.forward(net.forward(x), t)
             net.backward(x, criterion.backward(net.output, t))
             net.updateParameters(0.1)
-    assert tensor.allocations == before
+            reserved.append(engine().allocator.reserved)
+    assert tensor.allocations == before and reserved[1] == reserved[2], "each step takes memory from the device"

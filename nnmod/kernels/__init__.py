@@ -35,12 +35,11 @@ def of(first, *others) -> ModuleType:
     Raises TypeError unless all are float32 or all float64 on one device: kernels
     are compiled for that case and no other, and nothing is copied behind your back.
     """
+    on_device = device_types and _one_device(first, others)
     try:
-        dtype, kind = first.dtype, first.__class__
+        dtype = first.dtype
         for tensor in others:
-            if tensor is not None and (
-                    tensor.dtype is not dtype and tensor.dtype != dtype
-                    or tensor.__class__ is not kind and is_on_device(tensor) != is_on_device(first)):
+            if tensor is not None and tensor.dtype is not dtype and tensor.dtype != dtype:
                 raise _mixed(first, tensor)
     except AttributeError:
         raise TypeError(f"kernels work on tensors, got {_describe(first)}, "
@@ -50,14 +49,21 @@ def of(first, *others) -> ModuleType:
             f"kernels work on float32 or float64, got {_describe(first)}; "
             "convert it with .astype(np.float32)"
         )
-    if kind is not np.ndarray and isinstance(first, device_types):
-        return _cuda_backend()
-    return _cpu_backend or _load_cpu_backend()
+    return _cuda_backend() if on_device else _cpu_backend or _load_cpu_backend()
 
 
 def is_on_device(value):
     """Whether *value* is a tensor on the CUDA device."""
     return isinstance(value, device_types)
+
+
+def _one_device(first, others):
+    """Whether the tensors are on the CUDA device; raises TypeError where only some are."""
+    on_device = isinstance(first, device_types)
+    for tensor in others:
+        if tensor is not None and isinstance(tensor, device_types) != on_device:
+            raise _mixed(first, tensor)
+    return on_device
 
 
 def device():
@@ -148,6 +154,10 @@ def getnumthreads():
     """How many threads kernels use at most: 1 with the reference kernels."""
     threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
     return 1 if threads is None else threads.get_num_threads()
+
+
+# The spelling of nnmod's own functions, beside Torch's.
+setNumThreads, getNumThreads = setnumthreads, getnumthreads
 
 
 def setconv2dmethod(name):

@@ -28,8 +28,12 @@ from .divide import KernelCompiler, divides
 #: vectorise; nothing that assumes away NaN or Inf.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
+#: For kernels in which vector and scalar code must not differ in a last bit: which of the two runs
+#: can depend on where arrays happen to lie, since LLVM checks at run time whether they overlap.
+IN_ORDER = {"contract", "nsz"}
 
-def jit(function, extra_key=""):
+
+def jit(function, extra_key="", fastmath=FASTMATH):
     """Compile *function* at its first call, for each new combination of types.
 
     The compiled code releases Python's lock and is kept on disk where possible.  A kernel whose
@@ -37,7 +41,7 @@ def jit(function, extra_key=""):
     *extra_key* tells apart functions that share name and code but not meaning; None keeps
     the function out of the cache.
     """
-    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True,
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, no_cfunc_wrapper=True,
                         pipeline_class=KernelCompiler)(function)
     kernel.divided = divides(function)
     if extra_key is not None:
@@ -45,12 +49,12 @@ def jit(function, extra_key=""):
     return kernel
 
 
-def inline(function, always=False):
+def inline(function, always=False, fastmath=FASTMATH):
     """Compile a helper that kernels call; it becomes part of them, and Python cannot call it.
 
     LLVM leaves long helpers as calls, which keep the loop around them scalar, unless *always*.
     """
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, no_cpython_wrapper=True,
+    return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, no_cpython_wrapper=True,
                       no_cfunc_wrapper=True, forceinline=always)(function)
 
 

@@ -2,6 +2,7 @@
 
 Samples are independent, so threads take samples and share no write.
 """
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,10 @@ import numpy as np
 from ..formulas import exp
 from . import functions  # noqa: F401  gives exp its compiled form
 from . import threads
-from .compile import inline, jit
+from .compile import IN_ORDER, inline, jit
+
+_ordered_jit = functools.partial(jit, fastmath=IN_ORDER)
+_ordered_inline = functools.partial(inline, fastmath=IN_ORDER)
 
 
 def ctc_update_output(x, labels, steps, counts, alpha, losses, work, blank):
@@ -27,7 +31,7 @@ def _run(kernel, x, alpha, *args):
     threads.run(kernel, x.shape[1], threads.grain(20 * T * S, threads.ELEMENTS_PER_THREAD), *args)
 
 
-@inline
+@_ordered_inline
 def _log_1_to_3(y):
     # log y = log sqrt 3 + 2 atanh z with z = (w - 1) / (w + 1), w = y / sqrt 3, |z| < 0.27;
     # the series is long enough for float64.
@@ -52,7 +56,7 @@ def _log_1_to_3(y):
     return c(2) * z * p + c(0.5 * math.log(3))
 
 
-@inline
+@_ordered_inline
 def _log_sum(a, b, c):
     """log(exp a + exp b + exp c), -inf where all are; NaN in any makes it NaN."""
     top = a if a > b else b
@@ -64,14 +68,14 @@ def _log_sum(a, b, c):
     return a + b + c if nothing else total
 
 
-@inline
+@_ordered_inline
 def _prepare(label, S, skip):
     """skip[s] <- 0 where state s may be reached from two before it (a label unlike the last), else -inf."""
     for s in range(S):
         skip[s] = 0 if s % 2 == 1 and s > 1 and label[s // 2] != label[s // 2 - 1] else -np.inf
 
 
-@inline
+@_ordered_inline
 def _gather(row, label, blank, e):
     """e[s] <- the log-probability of the class of state s."""
     b = row[blank]
@@ -81,7 +85,7 @@ def _gather(row, label, blank, e):
         e[s] = row[label[s // 2]]
 
 
-@inline
+@_ordered_inline
 def _ways(p0, p1, p2, skip, top, y):
     """y <- the log-sum of p0, p1 and p2 + skip, state by state; top is scratch.
 
@@ -107,7 +111,7 @@ def _ways(p0, p1, p2, skip, top, y):
         y[s] = none if y[s] == zero else top[s] + _log_1_to_3(y[s])
 
 
-@jit
+@_ordered_jit
 def _forward(start, stop, x, labels, steps, counts, alpha, losses, work, blank):
     none = x.dtype.type(-np.inf)
     for n in range(start, stop):
@@ -134,7 +138,7 @@ def _forward(start, stop, x, labels, steps, counts, alpha, losses, work, blank):
         losses[n] = -_log_sum(now[S - 1], now[S - 2] if S > 1 else none, none)
 
 
-@jit
+@_ordered_jit
 def _backward(start, stop, x, labels, steps, counts, alpha, losses, work, dx, scales, blank):
     none = x.dtype.type(-np.inf)
     for n in range(start, stop):
@@ -160,13 +164,13 @@ def _backward(start, stop, x, labels, steps, counts, alpha, losses, work, dx, sc
             for s in range(S):
                 total += e[s]
             share = scale / total
-            # Summed in a register: with out in the loop, the order of the sum would depend on where arrays lie.
-            blanks = x.dtype.type(0)
+            # A loop of its own: next to the subtraction, the product would be rounded or not, as LLVM likes.
+            for s in range(S):
+                e[s] *= share
             for s in range(0, S, 2):
-                blanks += e[s]
-            out[blank] -= share * blanks
+                out[blank] -= e[s]
             for s in range(1, S, 2):
-                out[label[s // 2]] -= share * e[s]
+                out[label[s // 2]] -= e[s]
             back[S - 1] = ahead[S - 1]
             if S > 1:
                 back[S - 2] = _log_sum(ahead[S - 2], ahead[S - 1], none)

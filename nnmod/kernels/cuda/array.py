@@ -360,7 +360,7 @@ class CudaTensor:
         return dlpack.capsule(self, self.__dlpack_device__())
 
     def __dlpack_device__(self):
-        return dlpack.CPU if engine().name == "emulator" else dlpack.CUDA
+        return engine().dlpack_device
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(f"{self!r} is on the device, and NumPy works on the host; .numpy() copies it there")

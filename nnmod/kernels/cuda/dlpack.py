@@ -4,8 +4,8 @@ The structures are those of DLPack 0.8 (dlpack.h), which every library reads.
 """
 import ctypes
 
-#: (device type, number of the device)
-CPU, CUDA = (1, 0), (2, 0)
+#: Types of devices.
+CPU, CUDA = 1, 2
 
 _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import NO_CUDA
 from .allocator import ALIGNMENT, Allocator
+from .dlpack import CPU, CUDA
 from .target import cuda
 
 _engine = None
@@ -45,6 +46,12 @@ class Emulated:
     """Kernels run in the emulator; the memory of the device is NumPy's."""
 
     name = "emulator"
+    #: What DLPack is told: the memory is the CPU's.
+    dlpack_device = CPU, 0
+
+    def describe(self):
+        """The device, in words."""
+        return "the processor runs what is compiled for the GPU"
 
     def __init__(self):
         self.allocator = Allocator(_aligned_bytes, lambda raw: None)
@@ -111,8 +118,11 @@ class Driver:
     name = "driver"
 
     def __init__(self):
+        from numba.cuda.core import config
         from numba.cuda.cudadrv import devicearray, devices, driver
 
+        # Small tensors make small grids, which is nothing to warn of.
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
         self._cuda, self._devicearray, self._devices, self._driver = cuda, devicearray, devices, driver
         self._current = threading.local()
         self._kernels = {}
@@ -126,6 +136,17 @@ class Driver:
             if error.code == self._driver.binding.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
                 raise MemoryError(str(error)) from error
             raise
+
+    @property
+    def dlpack_device(self):
+        """What DLPack is told: a GPU, and its number."""
+        return CUDA, self._cuda.get_current_device().id
+
+    def describe(self):
+        """The device, in words."""
+        gpu = self._cuda.get_current_device()
+        name = gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name
+        return f"{name}, compute capability {'.'.join(map(str, gpu.compute_capability))}"
 
     @property
     def stream(self):
