@@ -76,7 +76,7 @@ class Stateful:
             self._tablesThere = {}
         kept = self._tablesThere.get(id(array))
         if kept is None or kept[0] is not array:
-            kept = self._tablesThere[id(array)] = array, _beside(array, like)
+            kept = self._tablesThere[id(array)] = array, tensor.beside(array, like)
         return kept[1]
 
     def placed(self, name, array, like):
@@ -528,10 +528,10 @@ class Module(Stateful):
         current = params + grads
         if flat is not None and len(views) == len(current) and all(map(_is, views, current)):
             return flat
-        flat = _flat_slice(params), _flat_slice(grads)
+        flat = tensor.flat_slice(params), tensor.flat_slice(grads)
         if flat[0] is None or flat[1] is None:
             moved = {}
-            flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
+            flat = tuple(tensor.flatten(tensors, moved, self._type) for tensors in (params, grads))
             for module in [kin for module in self.listModules() for kin in vars(module).get("_kin", (module,))]:
                 for name in module._tensorNames():
                     value = getattr(module, name, None)
@@ -635,10 +635,6 @@ def gradient_name(name):
     return "grad" + name[0].upper() + name[1:]
 
 
-def _beside(array, like):
-    return tuple(_beside(part, like) for part in array) if isinstance(array, tuple) else tensor.beside(array, like)
-
-
 _add_scaled = kernels.elementwise(kernels.formulas.add_scaled)
 
 
@@ -648,36 +644,3 @@ def _is(a, b):
 
 def _alike(value, other):
     return tensor.describe(value) == tensor.describe(other)
-
-
-def _flatten(tensors, moved, type_name):
-    """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
-    like = tensors[0] if tensors else type_name
-    flat = tensor.empty((sum(t.size for t in tensors),), like)
-    start = 0
-    for old in tensors:
-        if old.dtype != flat.dtype:
-            raise TypeError(f"parameters must share one dtype, got {flat.dtype.name} and {old.dtype.name}; "
-                            "convert the network with .float() or .double()")
-        if tensor.is_on_device(old) != tensor.is_on_device(flat):
-            raise TypeError(f"parameters must share one device, got {tensor.describe(tensors[0])} and "
-                            f"{tensor.describe(old)}; convert the network with .cuda() or .cpu()")
-        view = flat[start:start + old.size].reshape(old.shape)
-        tensor.copy(old, view)
-        moved[id(old)] = view
-        start += old.size
-    return flat
-
-
-def _flat_slice(tensors):
-    """The slice of one vector that *tensors* are consecutive views of, or None."""
-    base = tensors[0].base if tensors else None
-    if base is None or base.ndim != 1 or not tensor.is_dense(base) or base.dtype != tensors[0].dtype:
-        return None
-    start = position = tensor.address(tensors[0])
-    for view in tensors:
-        if view.base is not base or tensor.address(view) != position:
-            return None
-        position += view.nbytes
-    first = (start - tensor.address(base)) // base.itemsize
-    return base[first:first + (position - start) // base.itemsize]

@@ -72,7 +72,9 @@ def number(value, place):
 
 
 def beside(array, like):
-    """NumPy *array* on the device of *like*: itself on the CPU, else a copy there."""
+    """NumPy *array*, or a tuple of them, on the device of *like*: itself on the CPU, else a copy there."""
+    if isinstance(array, tuple):
+        return tuple(beside(part, like) for part in array)
     return kernels.device().of(array) if like is not None and _kind(like)[1] else array
 
 
@@ -250,6 +252,39 @@ def equal(value, other):
 def address(value):
     """Where the first element of *value* is in the memory of its device."""
     return value.address if is_on_device(value) else value.__array_interface__["data"][0]
+
+
+def flatten(tensors, moved, type_name):
+    """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
+    like = tensors[0] if tensors else type_name
+    flat = empty((sum(t.size for t in tensors),), like)
+    start = 0
+    for old in tensors:
+        if old.dtype != flat.dtype:
+            raise TypeError(f"parameters must share one dtype, got {flat.dtype.name} and {old.dtype.name}; "
+                            "convert the network with .float() or .double()")
+        if is_on_device(old) != is_on_device(flat):
+            raise TypeError(f"parameters must share one device, got {describe(tensors[0])} and "
+                            f"{describe(old)}; convert the network with .cuda() or .cpu()")
+        view = flat[start:start + old.size].reshape(old.shape)
+        copy(old, view)
+        moved[id(old)] = view
+        start += old.size
+    return flat
+
+
+def flat_slice(tensors):
+    """The slice of one vector that *tensors* are consecutive views of, or None."""
+    base = tensors[0].base if tensors else None
+    if base is None or base.ndim != 1 or not is_dense(base) or base.dtype != tensors[0].dtype:
+        return None
+    start = position = address(tensors[0])
+    for view in tensors:
+        if view.base is not base or address(view) != position:
+            return None
+        position += view.nbytes
+    first = (start - address(base)) // base.itemsize
+    return base[first:first + (position - start) // base.itemsize]
 
 
 def describe(value):
