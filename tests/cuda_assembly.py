@@ -101,10 +101,12 @@ PRODUCTS_AND_SUMS = {
     "norm_of_statistics": lambda m: [(None, None, m.some(3), m.positive(3), m.some(3, 3), 1e-5)],
     "max_pool_update_output": lambda m: [(m.some(2, 3, 7, 9), m.out(2, 2, 6, 8), m.out(2, 2, 6, 8, dtype=np.int32),
                                           (2, 2, 2), (1, 1, 1), (0, 0, 0), (1, 1, 1))],
-    "max_pool_update_grad_input": lambda m: [(m.some(2, 1, 3, 4), np.zeros((2, 1, 3, 4), np.int32), m.some(2, 1, 6, 8))],
+    "max_pool_update_grad_input": lambda m: [(m.some(2, 1, 3, 4), np.zeros((2, 1, 3, 4), np.int32),
+                                              m.some(2, 1, 6, 8))],
     "max_unpool_update_grad_input": lambda m: [(m.some(2, 1, 6, 8), np.zeros((2, 1, 3, 4), np.int32),
                                                 m.some(2, 1, 3, 4))],
-    "avg_pool_update_output": lambda m: [(m.some(2, 3, 7, 9), m.out(2, 2, 6, 8), (2, 2, 2), (1, 1, 1), (0, 0, 0), 1, 1)],
+    "avg_pool_update_output": lambda m: [(m.some(2, 3, 7, 9), m.out(2, 2, 6, 8), (2, 2, 2), (1, 1, 1), (0, 0, 0),
+                                          1, 1)],
     "avg_pool_update_grad_input": lambda m: [(m.some(2, 2, 6, 8), m.out(2, 3, 7, 9), (2, 2, 2), (1, 1, 1), (0, 0, 0),
                                               1, 1)],
     "softmax_update_output": lambda m: [(m.some(4, 30, s), m.out(4, 30, s)) for s in (1, 5)],
@@ -114,7 +116,8 @@ PRODUCTS_AND_SUMS = {
     "batch_norm_update_grad_input": lambda m: [(*_channels(m)[:2], None, *_channels(m)[2:], m.out(4, 3, 50), True)],
     "batch_norm_acc_grad_parameters": lambda m: [(*_channels(m), m.some(3), m.some(3))],
     "layer_norm_update_output": lambda m: [(m.some(5, 40), None, None, m.out(5, 40), m.out(5), m.out(5), 1e-5)],
-    "layer_norm_update_grad_input": lambda m: [(m.some(5, 40), m.some(5, 40), None, m.some(5), m.some(5), m.out(5, 40))],
+    "layer_norm_update_grad_input": lambda m: [(m.some(5, 40), m.some(5, 40), None, m.some(5), m.some(5),
+                                                m.out(5, 40))],
     "layer_norm_acc_grad_parameters": lambda m: [(m.some(5, 40), m.some(5, 40), m.some(5), m.some(5), m.some(40),
                                                   m.some(40))],
     "normalize_update_output": lambda m: [(m.some(5, 40), m.out(5, 40), m.out(5), 2, 1e-5)],
@@ -134,7 +137,7 @@ PRODUCTS_AND_SUMS = {
 
 
 def assembled(kernel, types, architecture):
-    """What the assembler says: registers, spilled, stack and shared in bytes; and instructions, if they can be counted."""
+    """What the assembler says: registers; spilled, stack and shared bytes; instructions, if they can be counted."""
     text = target.ptx(kernel, types, launch_bounds=getattr(kernel, "launch_bounds", None))
     text = re.sub(r"^\.target sm_90\b.*", f".target {architecture}", text, flags=re.MULTILINE)
     key = digest("assembled", text, architecture, importlib.metadata.version("nvidia-nvjitlink"), bool(disassembler()))

@@ -1,4 +1,4 @@
-"""What kernels cost on a GPU, as far as its assembler tells: no spills, no float64 by accident, registers within budget.
+"""What kernels cost on a GPU, as far as its assembler tells: spills, registers, float64 by accident.
 
 Every kernel that the tests' calls launch is assembled for three generations of GPUs, in float32
 and in float64.  docs/cuda_kernels.rst lists what comes out.

@@ -62,7 +62,8 @@ def test_gemm_in_every_tile(tile, dtype, parts, take):
         for trans_a in (False, True):
             for trans_b in (False, True):
                 plain = (n + trans_a) % 2
-                a, b = numbers(1, dtype, *((K, M) if trans_a else (M, K))), numbers(2, dtype, *((N, K) if trans_b else (K, N)))
+                a = numbers(1, dtype, *((K, M) if trans_a else (M, K)))
+                b = numbers(2, dtype, *((N, K) if trans_b else (K, N)))
                 compare("gemm", lambda: (
                     a, b, unwritten(dtype, M, N) if plain else numbers(3, dtype, M, N), 1.0 if plain else 0.5,
                     0.0 if plain else 2.0, trans_a, trans_b, None if trans_b else numbers(4, dtype, N)), [2])
@@ -90,7 +91,8 @@ def test_batch_gemm(dtype):
     for B, M, N, K in ((3, 4, 6, 5), (1, 33, 40, 8), (2, 1, 1, 1), (0, 3, 3, 3), (5, 36, 32, 16)):
         for trans_a in (False, True):
             a = numbers(1, dtype, B, *((K, M) if trans_a else (M, K)))
-            compare("batch_gemm", lambda: (a, numbers(2, dtype, B, N, K), unwritten(dtype, B, M, N), trans_a, True), [2])
+            b = numbers(2, dtype, B, N, K)
+            compare("batch_gemm", lambda: (a, b, unwritten(dtype, B, M, N), trans_a, True), [2])
 
 
 @each_dtype
@@ -175,9 +177,11 @@ def test_convolution_with_the_tile_of_its_choice(dtype):
 
 
 def test_phases_of_a_stride_cover_every_tap_once():
-    for size, taps, stride, pad, dilation in ((7, 3, 2, 1, 1), (9, 5, 3, 2, 2), (5, 1, 4, 0, 1), (8, 4, 4, 0, 2), (3, 2, 5, 1, 1)):
+    for size, taps, stride, pad, dilation in ((7, 3, 2, 1, 1), (9, 5, 3, 2, 2), (5, 1, 4, 0, 1), (8, 4, 4, 0, 2),
+                                              (3, 2, 5, 1, 1)):
         seen = set()
-        for first, count, tap, step, tap_count, (one, back, start) in convolution._phases(size, taps, stride, pad, dilation):
+        phases = convolution._phases(size, taps, stride, pad, dilation)
+        for first, count, tap, step, tap_count, (one, back, start) in phases:
             assert one == 1
             for u in range(count):
                 for t in range(tap_count):
@@ -204,8 +208,8 @@ def test_products_with_an_end(dtype, parts, take):
             numbers(1, dtype, 35, 40), numbers(2, dtype, 6, 40), bias, norm, unwritten(dtype, 35, 6), activation, -0.3,
             0.4), [4])
         compare("conv2d_fused_update_output", lambda: (
-            numbers(1, dtype, 2, 4, 5, 6), numbers(2, dtype, 6, 2, 3, 3), bias, norm, unwritten(dtype, 2, 6, 5, 6), None,
-            (1, 1), (1, 1), (1, 1), 2, activation, -0.3, 0.4), [4])
+            numbers(1, dtype, 2, 4, 5, 6), numbers(2, dtype, 6, 2, 3, 3), bias, norm, unwritten(dtype, 2, 6, 5, 6),
+            None, (1, 1), (1, 1), (1, 1), 2, activation, -0.3, 0.4), [4])
     for w in (None, numbers(1, dtype, 6)):
         compare("norm_of_statistics", lambda: (
             w, w, numbers(2, dtype, 6), np.abs(numbers(3, dtype, 6)), unwritten(dtype, 3, 6), 1e-5), [4])

@@ -22,8 +22,9 @@ def _planes(dtype, P):
 
 
 @each_dtype
-@pytest.mark.parametrize("window", [((1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1)), ((1, 1, 1),) * 2 + ((0, 0, 0), (1, 1, 1)),
-                                    ((2, 2, 3), (1, 2, 1), (1, 0, 1), (1, 2, 2)), ((1, 3, 3), (1, 1, 1), (0, 0, 0), (1, 1, 1))])
+@pytest.mark.parametrize("window", [
+    ((1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1)), ((1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+    ((2, 2, 3), (1, 2, 1), (1, 0, 1), (1, 2, 2)), ((1, 3, 3), (1, 1, 1), (0, 0, 0), (1, 1, 1))])
 def test_max_pooling(dtype, window):
     for P in (4, 0):
         x = _planes(dtype, P)
@@ -47,7 +48,8 @@ def test_gradients_of_a_plane_that_many_warps_own():
 
 
 @each_dtype
-@pytest.mark.parametrize("window", [((1, 3, 3), (1, 2, 2), (0, 1, 1)), ((2, 2, 3), (1, 3, 1), (1, 0, 1)), ((3, 7, 9), (1, 1, 1), (0, 0, 0))])
+@pytest.mark.parametrize("window", [((1, 3, 3), (1, 2, 2), (0, 1, 1)), ((2, 2, 3), (1, 3, 1), (1, 0, 1)),
+                                    ((3, 7, 9), (1, 1, 1), (0, 0, 0))])
 def test_average_pooling(dtype, window):
     x = numbers(1, dtype, 3, 3, 7, 9)
     x[0, 0, 2, 3] = np.nan
@@ -61,7 +63,8 @@ def test_average_pooling(dtype, window):
 
 
 @each_dtype
-@pytest.mark.parametrize("shape", [(3, 10, 1), (5, 70, 1), (1, 1, 1), (2, 5, 12), (0, 3, 1), (2, 0, 1), (130, 33, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 10, 1), (5, 70, 1), (1, 1, 1), (2, 5, 12), (0, 3, 1), (2, 0, 1), (130, 33, 1)],
+                         ids=str)
 def test_softmax(dtype, shape):
     x = 3 * numbers(1, dtype, *shape)
     if shape[0] > 2:
@@ -113,8 +116,8 @@ def test_layer_normalization(dtype, shape):
             numbers(1, dtype, *shape) + 9, *weights, unwritten(dtype, *shape), unwritten(dtype, N), unwritten(dtype, N),
             1e-3), [4] if dtype == "float32" else [3, 4, 5])
         compare("layer_norm_update_grad_input", lambda: (
-            numbers(1, dtype, *shape), numbers(4, dtype, *shape), weights[0], numbers(5, dtype, N), numbers(6, dtype, N),
-            unwritten(dtype, *shape)), [5])
+            numbers(1, dtype, *shape), numbers(4, dtype, *shape), weights[0], numbers(5, dtype, N),
+            numbers(6, dtype, N), unwritten(dtype, *shape)), [5])
     compare("layer_norm_acc_grad_parameters", lambda: (
         numbers(1, dtype, *shape), numbers(4, dtype, *shape), numbers(5, dtype, N), numbers(6, dtype, N), w.copy(),
         b.copy(), 0.5), [4, 5])
@@ -173,7 +176,8 @@ def test_sums_are_as_good_as_in_float64():
     assert y[0, 0] == np.inf
 
 
-SMALL = [(1, 1, 1, 1, 1), (2, 3, 4, 5, 6), (1, 3, 1, 1, 1), (2, 1, 4, 1, 6), (1, 1, 1, 5, 6), (1, 3, 1, 5, 1), (2, 3, 1, 1, 1)]
+SMALL = [(1, 1, 1, 1, 1), (2, 3, 4, 5, 6), (1, 3, 1, 1, 1), (2, 1, 4, 1, 6), (1, 1, 1, 5, 6), (1, 3, 1, 5, 1),
+         (2, 3, 1, 1, 1)]
 
 
 @each_dtype
