@@ -14,6 +14,8 @@ import nnmod
 from cuda_calls import CALLS, Make
 from nnmod import kernels
 from nnmod.kernels import cpu, cuda, formulas, reference
+from nnmod.kernels.cuda import compile as compile_module
+from nnmod.kernels.cuda import layout
 from test_cuda_cases import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
 
 DTYPES = [np.float32, np.float64]
@@ -184,6 +186,17 @@ def test_random_numbers_are_the_cpus(dtype, size):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@each_dtype
+def test_noise_in_a_view(dtype):
+    """Tensors that do not begin at a multiple of 16 bytes."""
+    wide = np.full(1000, np.nan, dtype)
+    cuda.dropout_mask(wide[1:], 5, 0, 0.5, 2)
+    expected = np.empty(999, dtype)
+    reference.dropout_mask(expected, 5, 0, 0.5, 2)
+    np.testing.assert_array_equal(wide[1:], expected)
+    assert np.isnan(wide[0])
+
+
 # -- calls, beside the reference ------------------------------------------------------------------
 
 def _copy(arguments):
@@ -191,18 +204,22 @@ def _copy(arguments):
     return [a.copy() if isinstance(a, np.ndarray) else a for a in copies]
 
 
-@each_dtype
-@pytest.mark.parametrize("name", CALLS)
-def test_beside_the_reference(name, dtype):
+def _beside_the_reference(name, dtype):
+    parameters = getattr(reference, name).__code__.co_varnames
     for given in CALLS[name](Make(dtype)):
         ours, theirs = _copy(given), _copy(given)
         with np.errstate(all="ignore"):
             getattr(cuda, name)(*ours)
             getattr(reference, name)(*theirs)
-        parameters = getattr(reference, name).__code__.co_varnames
         for parameter, a, b in zip(parameters, ours, theirs):
             if isinstance(a, np.ndarray) and parameter != "work":
                 _same(a, b, dtype, f"{name}({parameter})")
+
+
+@each_dtype
+@pytest.mark.parametrize("name", CALLS)
+def test_beside_the_reference(name, dtype):
+    _beside_the_reference(name, dtype)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -214,3 +231,11 @@ def test_runs_repeat_to_the_bit(name):
     for a, b in zip(once, again):
         if isinstance(a, np.ndarray):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["permute", "pad3d_update_output", "upsample_linear_update_grad_input", "dot_rows"])
+def test_numbers_of_64_bits(name, monkeypatch):
+    """Tensors of 2**31 elements and more number their items by int64; here small ones do."""
+    monkeypatch.setattr(compile_module, "index", np.int64)
+    monkeypatch.setattr(layout, "index", np.int64)
+    _beside_the_reference(name, np.float32)

@@ -12,7 +12,6 @@ import numba
 import numpy as np
 
 from .. import formulas
-from ..cpu import views
 from .launch import blocks, launch, scratch
 from .target import cuda
 
@@ -220,14 +219,8 @@ def _power(x, p):
     return math.pow(x, p)
 
 
-@device
-def flat(x):
-    """All elements of *x*, which lies without gaps, as one row."""
-    return x.reshape(x.size)
-
-
 _twins.update({
     formulas.constant: _constant, formulas.select: _select, formulas.exp: _exp, formulas.expm1: _expm1,
     formulas.log: _log, formulas.log1p: _log1p, formulas.tanh: _tanh, formulas.sqrt: _sqrt,
-    formulas.fabs: _fabs, formulas.power: _power, views.flat: flat,
+    formulas.fabs: _fabs, formulas.power: _power,
 })

@@ -198,7 +198,9 @@ class Driver:
         """Run *kernel*; arrays are what memory() made."""
         compiled = self._kernels.get(kernel)
         if compiled is None:
-            compiled = kernel if hasattr(kernel, "py_func") else self._cuda.jit(kernel)
+            # Some kernels say how many threads a block has, and how many blocks a processor is to hold.
+            bounds = {"launch_bounds": kernel.launch_bounds} if hasattr(kernel, "launch_bounds") else {}
+            compiled = kernel if hasattr(kernel, "py_func") else self._cuda.jit(kernel, **bounds)
             compiled = self._kernels.setdefault(kernel, compiled)
         compiled[grid, block, self.stream](*args)
 

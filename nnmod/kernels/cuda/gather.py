@@ -214,9 +214,9 @@ def gather_kernel(dtype, tile):
         "channels, y_quads, y_group, y_row, y_start, y_size, y_n, y_u, y_v, alpha, beta, " + FINISH,
         tile_of_block("rows", "columns", "depth") + _BEGIN, _LOAD, _STORE.format(x="a", X="A"),
         _STORE.format(x="b", X="B"), _end(tile),
-        {"ROWS": np.uint32(tile.rows), "COLUMNS": np.uint32(tile.columns), "i64": np.int64, "i32": np.int32,
-         "room": room, "divide": divide, "placed": place, "stepped4": stepped4, "gathered4": gathered4,
-         "places4": places4, "scatter4": scatter4, "finish": finish})
+        {"__name__": __name__, "ROWS": np.uint32(tile.rows), "COLUMNS": np.uint32(tile.columns), "i64": np.int64,
+         "i32": np.int32, "room": room, "divide": divide, "placed": place, "stepped4": stepped4,
+         "gathered4": gathered4, "places4": places4, "scatter4": scatter4, "finish": finish})
 
 
 # A thread loads four numbers along k of one row of w, and of one column of x.
@@ -279,9 +279,9 @@ def _end(tile):
               "        y_at = y_from + i64(row) * y_row"]
     for q in quads:
         sums = ", ".join(f"alpha * s{j} + shift" for j in range(4))
+        places = ", ".join(f"p{4 * q + j}" for j in range(4))
         lines += [f"        s0, s1, s2, s3 = sum4_{4 * q}(sums)",
-                  f"        scatter4(y, y_at, p{4 * q}, p{4 * q + 1}, p{4 * q + 2}, p{4 * q + 3}, quad{q}, y_whole, beta,",
-                  f"                 {sums})"]
+                  f"        scatter4(y, y_at, {places}, quad{q}, y_whole, beta,", f"                 {sums})"]
     lines += ["    rotate(sums)"]
     # What a thread has just stored, it reads again from the cache: nobody else touches it.
     lines += ["if activation or has_norm:",

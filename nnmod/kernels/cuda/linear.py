@@ -72,8 +72,8 @@ def gemm_kernel(dtype, tile):
         + _BEGIN.format(x="b", X="B", start="left", size="N", span="COLUMNS"),
         _LOAD.format(x="a", at=0, size="M") + _LOAD.format(x="b", at=1, size="N"),
         _STORE.format(x="a", X="A"), _STORE.format(x="b", X="B"), matrix_end(tile),
-        {"ROWS": np.uint32(tile.rows), "COLUMNS": np.uint32(tile.columns), "room": room, "some4": some4, "put4": put4,
-         "finish": finish})
+        {"__name__": __name__, "ROWS": np.uint32(tile.rows), "COLUMNS": np.uint32(tile.columns), "room": room,
+         "some4": some4, "put4": put4, "finish": finish})
 
 
 def tile_of_block(rows, columns, depth):

@@ -7,7 +7,7 @@ it in the order of the windows.
 """
 import numpy as np
 
-from .compile import device, each, per_item, split
+from .compile import THREADS, device, each, per_item, split
 from .launch import blocks, launch
 from .target import cuda
 from .tiles import PROCESSORS
@@ -90,6 +90,10 @@ def _max_pool(i, x, y, argmax, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, pd, 
                     best, where = v, at
     y[i] = best
     argmax[i] = np.int32(where)
+
+
+# Its many sizes would take more registers than leave room for enough threads.
+_max_pool.launch_bounds = THREADS, 4
 
 
 @per_item
@@ -193,3 +197,6 @@ def _avg_pool_gradient(i, dy, dx, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, p
                 share = _divisor(total, od, oh, ow, D, H, W, kd, kh, kw, sd, sh, sw, pd, ph, pw, with_pad, divide)
                 total += dy[np.uint64(((plane * OD + od) * OH + oh) * OW + ow)] / share
     dx[i] = total
+
+
+_avg_pool.launch_bounds = _avg_pool_gradient.launch_bounds = THREADS, 4

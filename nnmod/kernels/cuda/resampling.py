@@ -104,8 +104,9 @@ def _linear_update_output(i, x, lows, weights, y):
 @device
 def _first_beside(place, n, out):
     """The first of *out* positions that may lie between place - 1 and place + 1 of n elements."""
-    # The least i with i (n - 1) // step >= place - 1.
-    return 0 if n == 1 or place < 2 else ((place - 1) * max(out - 1, 1) + n - 2) // (n - 1)
+    # The least i with i (n - 1) // step >= place - 1.  The compiler may divide ahead of an if, so never by 0.
+    first = ((place - 1) * max(out - 1, 1) + n - 2) // max(n - 1, 1)
+    return 0 if n == 1 or place < 2 else first
 
 
 @device

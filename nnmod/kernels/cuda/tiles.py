@@ -138,9 +138,9 @@ def multiplier(tile):
             places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
             values = [builder.load(place) for place in places]
             for depth in range(DEPTH):
-                x = _run(context, builder, shared_a, args[1], args[2], depth * pitch(tile.rows), tile.run_rows, tile.rows)
-                y = _run(context, builder, shared_b, args[3], args[4], depth * pitch(tile.columns), tile.run_columns,
-                         tile.columns)
+                row_a, row_b = depth * pitch(tile.rows), depth * pitch(tile.columns)
+                x = _run(context, builder, shared_a, args[1], args[2], row_a, tile.run_rows, tile.rows)
+                y = _run(context, builder, shared_b, args[3], args[4], row_b, tile.run_columns, tile.columns)
                 for i, xi in enumerate(x):
                     for j, yj in enumerate(y):
                         n = i * tile.run_columns + j
