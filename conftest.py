@@ -12,8 +12,8 @@ import nnmod
 # Without numba there is nothing to look for in the compiled backend.
 collect_ignore_glob = [] if importlib.util.find_spec("numba") else [
     "nnmod/kernels/cpu/*", "nnmod/kernels/cuda/*", "tests/test_benchmarks.py", "tests/*_draws.py", "tests/soak_*.py"]
-# The emulator's kernels are compiled by numba-cuda.
-collect_ignore_glob += [] if importlib.util.find_spec("numba_cuda") else ["nnmod/kernels/cuda/target.py"]
+# Kernels for CUDA are compiled by numba-cuda.
+collect_ignore_glob += [] if importlib.util.find_spec("numba_cuda") else ["nnmod/kernels/cuda/*"]
 # The examples of SciPy's methods need SciPy.
 collect_ignore_glob += [] if importlib.util.find_spec("scipy") else ["nnmod/optim/scipy_methods.py"]
 

@@ -1,4 +1,5 @@
 """How Sphinx builds the documentation: python -m sphinx -W -b html docs docs/_build"""
+import importlib.util
 import pathlib
 import sys
 import tomllib
@@ -17,6 +18,8 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = f"nnmod {version}"
 exclude_patterns = ["_build"]
+# Without numba-cuda there is nothing of CUDA's to import, and its pages lack what is drawn from docstrings.
+suppress_warnings = [] if importlib.util.find_spec("numba_cuda") else ["autodoc.import_object"]
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

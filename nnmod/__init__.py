@@ -255,6 +255,7 @@ from .table import JoinTable as JoinTable
 from .table import MapTable as MapTable
 from .table import ParallelTable as ParallelTable
 from .table import SplitTable as SplitTable
+from .tensor import cuda as cuda
 from .torch_generator import TorchGenerator as TorchGenerator
 from .training import ConfusionMatrix as ConfusionMatrix
 from .training import Logger as Logger

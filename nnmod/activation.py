@@ -200,9 +200,9 @@ class PReLU(Module):
         super().__init__()
         check.not_negative(nOutputPlane=nOutputPlane)
         self.nOutputPlane = nOutputPlane
-        dtype, shape = tensor.dtype_of(self._type), (max(nOutputPlane, 1),)
-        self.weight = tensor.empty(shape, dtype)
-        self.gradWeight = tensor.zeros(shape, dtype)
+        like, shape = self._type, (max(nOutputPlane, 1),)
+        self.weight = tensor.empty(shape, like)
+        self.gradWeight = tensor.zeros(shape, like)
         self.reset()
 
     def reset(self, stdv=None):

@@ -50,7 +50,7 @@ class _Arithmetic(Module):
         if parts is None or len(parts) != len(input):
             parts = self._parts = [None] * len(input)
         for index, entry in enumerate(input):
-            parts[index] = tensor.resize(parts[index], entry.shape, entry.dtype)
+            parts[index] = tensor.resize(parts[index], entry.shape, entry)
         return parts
 
 
@@ -121,7 +121,7 @@ class CAddTable(_Arithmetic):
             if self.inplace and index == 0:
                 self._parts[0] = gradOutput
                 continue
-            part = self._parts[index] = tensor.resize(self._parts[index], entry.shape, entry.dtype)
+            part = self._parts[index] = tensor.resize(self._parts[index], entry.shape, entry)
             tensor.copy(gradOutput.reshape(entry.shape), part)
         self.gradInput = list(self._parts)
         return self.gradInput
@@ -373,7 +373,7 @@ class CAddTensorTable(Module):
 
     def updateGradInput(self, input, gradOutput):
         (x, entries), gradOutput = self.takeGradOutput(input, gradOutput)
-        self._sum = tensor.resize(self._sum, x.shape, x.dtype)
+        self._sum = tensor.resize(self._sum, x.shape, x)
         self._parts = _buffers(self._parts, entries)
         for index, (dy, part) in enumerate(zip(gradOutput, self._parts)):
             tensor.copy(dy, part)
@@ -390,7 +390,7 @@ def _buffers(buffers, like):
     """A list of tensors shaped as *like*: those in *buffers* where they fit."""
     if buffers is None or len(buffers) != len(like):
         buffers = [None] * len(like)
-    return [tensor.resize(buffer, entry.shape, entry.dtype) for buffer, entry in zip(buffers, like)]
+    return [tensor.resize(buffer, entry.shape, entry) for buffer, entry in zip(buffers, like)]
 
 
 class MixtureTable(Module):
@@ -448,13 +448,13 @@ class MixtureTable(Module):
 
     def updateGradInput(self, input, gradOutput):
         (gate, experts), gradOutput = self.takeGradOutput(input, gradOutput)
-        self._gradGate = tensor.resize(self._gradGate, gate.shape, gate.dtype)
+        self._gradGate = tensor.resize(self._gradGate, gate.shape, gate)
         if nested.is_table(experts):
             self._gradExperts = _buffers(self._gradExperts if isinstance(self._gradExperts, list) else None, experts)
             gradients = list(self._gradExperts)
         else:
             old = None if isinstance(self._gradExperts, list) else self._gradExperts
-            gradients = self._gradExperts = tensor.resize(old, experts.shape, experts.dtype)
+            gradients = self._gradExperts = tensor.resize(old, experts.shape, experts)
         dgate, dblocks = self._blocks(self._gradGate, gradients)
         gate, blocks = self._blocks(gate, experts)
         dy = gradOutput.reshape(blocks[0].shape[0], blocks[0].shape[1], blocks[0].shape[3])

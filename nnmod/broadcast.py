@@ -22,9 +22,9 @@ class _Broadcast(Module):
         super().__init__()
         self.paramNames = (name,)
         self.weight = self.gradWeight = self.bias = self.gradBias = self._layout = None
-        dtype = tensor.dtype_of(self._type)
-        setattr(self, name, tensor.empty(size, dtype))
-        setattr(self, "grad" + name.title(), tensor.zeros(size, dtype))
+        like = self._type
+        setattr(self, name, tensor.empty(size, like))
+        setattr(self, "grad" + name.title(), tensor.zeros(size, like))
         self.size = size
         self.reset()
 
@@ -265,8 +265,8 @@ class Mul(Module):
 
     def __init__(self):
         super().__init__()
-        dtype = tensor.dtype_of(self._type)
-        self.weight, self.gradWeight = tensor.empty((1,), dtype), tensor.zeros((1,), dtype)
+        like = self._type
+        self.weight, self.gradWeight = tensor.empty((1,), like), tensor.zeros((1,), like)
         self.reset()
 
     def reset(self, stdv=None):
@@ -280,13 +280,13 @@ class Mul(Module):
         check.parameters(self, weight=(1,))
         kernels.of(input, self.weight)
         output = self.resize("output", input.shape, like=input)
-        _scale(input, output, self.weight[0])
+        _scale(input, output, float(self.weight[0]))
         return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         gradInput = self.resize("gradInput", input.shape, like=input)
-        _scale(gradOutput, gradInput, self.weight[0])
+        _scale(gradOutput, gradInput, float(self.weight[0]))
         return gradInput
 
     def accGradParameters(self, input, gradOutput, scale=1.0):

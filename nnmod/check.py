@@ -9,7 +9,7 @@ from .errors import ShapeError
 
 def is_tensor(name, value, dtype="np.float32"):
     """Check that *value* is a tensor; *dtype* is what a message proposes."""
-    if not isinstance(value, np.ndarray):
+    if not tensor.is_tensor(value):
         hint = f"; use np.asarray(..., {dtype})" if isinstance(value, (list, tuple, int, float)) else ""
         raise TypeError(f"{name} must be a tensor (numpy.ndarray), got {type(value).__name__}{hint}")
 
@@ -85,6 +85,14 @@ def same_shape(name, value, other_name, other, inTable=False):
         raise TypeError(
             f"{name} must have the dtype of {other_name}, {other.dtype.name}, got {value.dtype.name}"
         )
+    same_device(name, value, other_name, other)
+
+
+def same_device(name, value, other_name, other):
+    """Check that two tensors are both on the CPU, or both on the CUDA device."""
+    if value.__class__ is not other.__class__ and tensor.is_on_device(value) != tensor.is_on_device(other):
+        raise TypeError(f"{name} must be on the device of {other_name}, {tensor.describe(other)}, got "
+                        f"{tensor.describe(value)}; nnmod.cuda(array) and .numpy() copy to and from the device")
 
 
 def floating(name, value):
@@ -107,6 +115,10 @@ def integers(name, value):
 
 def type_is(name, value, type_name):
     """Check that the dtype of *value* is the one that a module of *type_name* works in."""
+    if tensor.is_on_device(value) != type_name.startswith("cuda."):
+        raise TypeError(f"{name} must be on the device of the module, which is {type_name}, got "
+                        f"{tensor.describe(value)}; module.cuda() and module.cpu() move the module, "
+                        "nnmod.cuda(array) and .numpy() copy a tensor")
     if value.dtype != tensor.dtype_of(type_name):
         raise TypeError(
             f"{name} must be {type_name.partition('.')[2]} like the module, got {value.dtype.name}; "
@@ -237,21 +249,24 @@ def indices(name, value, size, what="elements"):
     is_tensor(name, value, "np.int64")
     if value.dtype.char not in "ilq":
         raise TypeError(f"{name} must hold int32 or int64, got {value.dtype.name}; convert it with .astype(np.int64)")
+    value = tensor.host(value)
     # As unsigned numbers, negative ones are the largest of all: one pass finds both kinds.
     if value.size and value.view(f"u{value.itemsize}").max() >= size:
         wrong = value[(value < 0) | (value >= size)].flat[0]
         raise IndexError(f"{name} holds {int(wrong)}, but {what} are 0..{size - 1} (nnmod counts from 0)")
 
 
-def class_targets(target, shape, n_classes, ignore=None, low=0):
+def class_targets(target, shape, n_classes, ignore=None, low=0, like=None):
     """Check integer class targets and return them as an integer tensor of *shape*.
 
-    *shape* is a tuple, or the number of rows.  Raises IndexError for a class outside
-    *low* .. n_classes-1 (except *ignore*).
+    *shape* is a tuple, or the number of rows; *like* is the tensor whose device they are
+    needed on.  Raises IndexError for a class outside *low* .. n_classes-1 (except *ignore*).
     """
     if is_int(target):
-        target = np.asarray([target], np.int64)
+        target = tensor.beside(np.asarray([target], np.int64), like)
     is_tensor("target", target, "np.int64")
+    if like is not None:
+        same_device("target", target, "input", like)
     if target.ndim == 0:
         target = target[None]
     if target.dtype.char not in "ilq":  # int32, int64 and, where it differs, long long
@@ -261,16 +276,17 @@ def class_targets(target, shape, n_classes, ignore=None, low=0):
             raise ShapeError(f"target must have shape ({shape},), one class for each row, got {target.shape}")
     elif target.shape != shape:
         raise ShapeError(f"target must have shape {show(shape)}, got {target.shape}")
-    if target.size and (target.min() < low or target.max() >= n_classes):
-        wrong = (target < low) | (target >= n_classes)
+    values = tensor.host(target)
+    if target.size and (values.min() < low or values.max() >= n_classes):
+        wrong = (values < low) | (values >= n_classes)
         if ignore is not None:
-            wrong &= target != ignore
+            wrong &= values != ignore
         if not wrong.any():
             return target
         index = np.unravel_index(wrong.argmax(), wrong.shape)
         place = ", ".join(map(str, index))
         raise IndexError(
-            f"target[{place}] is {int(target[index])}, but classes are 0..{n_classes - 1} "
+            f"target[{place}] is {int(values[index])}, but classes are 0..{n_classes - 1} "
             "(nnmod counts from 0; Torch7 files are converted on load)"
         )
     return target

@@ -212,9 +212,9 @@ class ClassNLLCriterion(Criterion):
 
     def updateOutput(self, input, target):
         K, x, t = self.takeArguments(input, target)
-        out = self.resize("_out", (2,), dtype=_FLOAT64)
+        out = self.resize("_out", (2,), like=x, dtype=_FLOAT64)
         K.class_nll_update_output(x, t, self.weights, out, self.ignoreIndex)
-        loss, total = float(out[0]), float(out[1])
+        loss, total = map(float, tensor.host(out))
         self.output = loss / total if self.sizeAverage and total != 0 else loss
         return self.output
 
@@ -232,7 +232,7 @@ class ClassNLLCriterion(Criterion):
         self.checkWeights(x, input)
         N, C = x.shape
         K = kernels.of(x, self.weights)
-        target = self.usable("target", check.class_targets(target, N, C, self.ignoreIndex))
+        target = self.usable("target", check.class_targets(target, N, C, self.ignoreIndex, like=x))
         return K, self.usable("input", x).reshape(N, C, 1), target.reshape(N, 1)
 
     def checkWeights(self, x, input):
@@ -279,7 +279,7 @@ class SpatialClassNLLCriterion(ClassNLLCriterion):
         N, C, H, W = x.shape
         K = kernels.of(x, self.weights)
         shape = input.shape[:-3] + (H, W)
-        target = self.usable("target", check.class_targets(target, shape, C, self.ignoreIndex))
+        target = self.usable("target", check.class_targets(target, shape, C, self.ignoreIndex, like=x))
         return K, self.usable("input", x).reshape(N, C, H * W), target.reshape(N, H * W)
 
 
@@ -377,7 +377,7 @@ class MultiMarginCriterion(Criterion):
 
     def updateOutput(self, input, target):
         K, x, t = self._taken(input, target)
-        losses = self.resize("_losses", t.shape, dtype=_FLOAT64)
+        losses = self.resize("_losses", t.shape, like=x, dtype=_FLOAT64)
         K.multi_margin_update_output(x, t, self.weights, losses, self.p, self.margin)
         self.output = _total(losses) / (len(t) if self.sizeAverage else 1)
         return self.output
@@ -395,7 +395,7 @@ class MultiMarginCriterion(Criterion):
         x = check.batched("input", input, "N", "C" if self.weights is None else self.weights.size,
                           hint="" if self.weights is None else "one weight for each class")
         self.refuseEmptyAverage(x.size, input)
-        t = check.class_targets(target, *x.shape)
+        t = check.class_targets(target, *x.shape, like=x)
         return kernels.of(x, self.weights), self.usable("input", x), self.usable("target", t)
 
     def describe(self):
@@ -438,8 +438,8 @@ class MultiLabelMarginCriterion(Criterion):
 
     def updateOutput(self, input, target):
         K, x, t = self._taken(input, target)
-        losses = self.resize("_losses", (len(t),), dtype=_FLOAT64)
-        K.multi_label_margin_update_output(x, t, self.resize("_isTarget", t.shape, dtype=_UINT8), losses)
+        losses = self.resize("_losses", (len(t),), like=x, dtype=_FLOAT64)
+        K.multi_label_margin_update_output(x, t, self.resize("_isTarget", t.shape, like=x, dtype=_UINT8), losses)
         self.output = _total(losses) / (len(t) if self.sizeAverage else 1)
         return self.output
 
@@ -448,14 +448,14 @@ class MultiLabelMarginCriterion(Criterion):
         dx = self.resize("gradInput", input.shape, like=input)
         norm = 1 / (x.size if self.sizeAverage else max(1, x.shape[1]))
         K.multi_label_margin_update_grad_input(
-            x, t, self.resize("_isTarget", t.shape, dtype=_UINT8), geometry.with_batch(dx, 2), norm)
+            x, t, self.resize("_isTarget", t.shape, like=x, dtype=_UINT8), geometry.with_batch(dx, 2), norm)
         return dx
 
     def _taken(self, input, target):
         check.floating("input", input)
         x = check.batched("input", input, "N", "C")
         self.refuseEmptyAverage(x.size, input)
-        t = check.class_targets(target, input.shape, x.shape[1], low=-1)
+        t = check.class_targets(target, input.shape, x.shape[1], low=-1, like=x)
         return (kernels.of(x), self.usable("input", x),
                 geometry.with_batch(self.usable("target", t), 2))
 
@@ -513,9 +513,9 @@ class ClassSimplexCriterion(PointwiseCriterion):
         check.floating("input", input)
         x = check.batched("input", input, "N", self.nClasses)
         self.refuseEmptyAverage(x.size, input)
-        t = self.usable("classes", check.class_targets(target, *x.shape))
+        t = self.usable("classes", check.class_targets(target, *x.shape, like=x))
         vertices = self.resize("_target", input.shape, like=input)
-        simplex = _simplex(self.nClasses, input.dtype)
+        simplex = self._onDevice(_simplex(self.nClasses, x.dtype), x)
         kernels.of(simplex).class_simplex_target(simplex, t, geometry.with_batch(vertices, 2))
         return self.usable("input", input), vertices
 
@@ -524,12 +524,12 @@ class ClassSimplexCriterion(PointwiseCriterion):
         check.floating("input", input)
         x = self.usable("input", check.batched("input", input, "N", self.nClasses))
         scores = self.resize("_predictions", x.shape, like=x)
-        kernels.of(x).gemm(x, _simplex(self.nClasses, x.dtype), scores, trans_b=True)
+        kernels.of(x).gemm(x, self._onDevice(_simplex(self.nClasses, x.dtype), x), scores, trans_b=True)
         return scores
 
     def getTopPrediction(self, input):
         """The class whose vertex is nearest, for each row of *input*: (N,) int64."""
-        return self.getPredictions(input).argmax(axis=1)
+        return tensor.host(self.getPredictions(input)).argmax(axis=1)
 
     def describe(self):
         return f"{self.nClasses}" + ("" if self.sizeAverage else ", sizeAverage=False")

@@ -258,7 +258,7 @@ def _weighted_sum(buffer, gradients, weights):
         return buffer if _same_entries(old, new) else new
     if first is None:  # an input of integers has no gradient
         return None
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, first.shape, first.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, first.shape, first)
     _scale(first, buffer, weights[0])
     for gradient, weight in zip(gradients[1:], weights[1:]):
         _add_scaled(gradient, buffer, buffer, weight)

@@ -1,7 +1,7 @@
 """How good a classifier is: ConfusionMatrix."""
 import numpy as np
 
-from . import check, drawing
+from . import check, drawing, tensor
 from .errors import ShapeError
 
 
@@ -62,7 +62,7 @@ class ConfusionMatrix:
 
         prediction, target : a class, or a vector (nClasses,) whose maximum is at the class
         """
-        prediction, target = (np.asarray(value)[None] for value in (prediction, target))
+        prediction, target = (np.asarray(tensor.host(value))[None] for value in (prediction, target))
         self.batchAdd(prediction, target)
 
     def batchAdd(self, predictions, targets):
@@ -82,6 +82,7 @@ class ConfusionMatrix:
 
     def _classes(self, name, values):
         check.is_tensor(name, values)
+        values = tensor.host(values)
         if values.ndim == 2 and values.shape[1] == self.nClasses > 1:
             return values.argmax(axis=1)
         if values.ndim == 2 and values.shape[1] == 1:

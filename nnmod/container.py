@@ -497,7 +497,7 @@ class DepthConcat(Concat):
         if self._gradSlices is None or len(self._gradSlices) != len(outputs):
             self._gradSlices = [None] * len(outputs)
         for index, window in enumerate(self._windows(gradOutput, outputs)):
-            self._gradSlices[index] = tensor.resize(self._gradSlices[index], window.shape, window.dtype)
+            self._gradSlices[index] = tensor.resize(self._gradSlices[index], window.shape, window)
             tensor.copy(window, self._gradSlices[index])
         return self._gradSlices
 
@@ -581,7 +581,7 @@ class Parallel(Container):
         if not self._needsGradInput or any(gradient is None for gradient in gradients):
             self.gradInput = None
             return None
-        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input.dtype)
+        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input)
         axis = self.inputDimension % input.ndim
         for index, gradient in enumerate(gradients):
             slice = gradient.reshape(*gradient.shape[:axis], 1, *gradient.shape[axis:])
@@ -629,7 +629,7 @@ def _sum(buffer, values):
     if isinstance(values[0], dict):
         old = buffer if isinstance(buffer, dict) else {}
         return {name: _sum(old.get(name), [v[name] for v in values]) for name in values[0]}
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, values[0].shape, values[0].dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, values[0].shape, values[0])
     tensor.copy(values[0], buffer)
     for value in values[1:]:
         _add(buffer, value, buffer)

@@ -71,18 +71,19 @@ class Criterion(Stateful):
         self.weights = None
         if weights is None:
             return
-        weights = np.array(weights, order="C")
+        weights = weights.copy() if tensor.is_on_device(weights) else np.array(weights, order="C")
         if not weights.ndim or weights.dtype.char not in "fd":
             raise ValueError("weights must be a tensor of float32 or float64, "
                              f"got {tensor.describe(weights)}")
         self.weights = weights
-        self._type = f"cpu.{weights.dtype.name}"
+        self._type = tensor.type_of(weights)
 
     def takeClassWeights(self, weights):
         """Keep a copy of *weights*, one for each class, or None."""
-        if weights is not None and np.ndim(weights) != 1:
+        shape = weights.shape if tensor.is_tensor(weights) else np.shape(weights)
+        if weights is not None and len(shape) != 1:
             raise ValueError("weights must be a tensor of shape (n,), one weight for each class, "
-                             f"got shape {np.shape(weights)}")
+                             f"got shape {shape}")
         self.takeWeights(weights)
 
     def refuseEmptyAverage(self, count, input):
@@ -94,7 +95,7 @@ class Criterion(Stateful):
     def resizePair(self, first, second):
         """``gradInput`` as a list of two tensors like *first* and *second*, reused where they fit."""
         old = self.gradInput if self.gradInput is not None else [None, None]
-        new = [tensor.resize(buffer, x.shape, x.dtype) for buffer, x in zip(old, (first, second))]
+        new = [tensor.resize(buffer, x.shape, x) for buffer, x in zip(old, (first, second))]
         if new[0] is not old[0] or new[1] is not old[1]:
             self.gradInput = new
         return self.gradInput

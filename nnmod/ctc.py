@@ -41,7 +41,8 @@ class CTCCriterion(Criterion):
     0.287682
     """
 
-    bufferNames = ("_alpha", "_losses", "_work", "_scales", "_dense", "_forwarded")
+    bufferNames = ("_alpha", "_losses", "_work", "_scales", "_dense", "_forwarded",
+                   "_labelsThere", "_stepsThere", "_countsThere", "_scalesThere")
 
     def __init__(self, blank=0, sizeAverage=True, zeroInfinity=False):
         super().__init__()
@@ -70,9 +71,15 @@ class CTCCriterion(Criterion):
             self._forwarded = None
             self._run(x, labels, steps, counts)
         gradInput = self.resize("gradInput", input.shape, like=x)
-        kernels.of(x).ctc_update_grad_input(x, labels, steps, counts, self._alpha, self._losses, self._work,
-                                            gradInput.reshape(x.shape), self._scales, self.blank)
+        kernels.of(x).ctc_update_grad_input(x, *self._there(x, labels, steps, counts), self._alpha, self._losses,
+                                            self._work, gradInput.reshape(x.shape),
+                                            self._placed("_scalesThere", self._scales, x), self.blank)
         return gradInput
+
+    def _there(self, x, labels, steps, counts):
+        """Labels and lengths, which are checked on the host, on the device of *x*."""
+        return (self._placed("_labelsThere", labels, x), self._placed("_stepsThere", steps, x),
+                self._placed("_countsThere", counts, x))
 
     def _run(self, x, labels, steps, counts):
         """The losses of the samples, and the weight of each in the whole."""
@@ -80,16 +87,16 @@ class CTCCriterion(Criterion):
         alpha = self.resize("_alpha", (N, T, 2 * labels.shape[1] + 1), like=x)
         losses = self.resize("_losses", (N,), like=x)
         work = self.resize("_work", (N, 4, alpha.shape[2]), like=x)
-        kernels.of(x).ctc_update_output(x, labels, steps, counts, alpha, losses, work, self.blank)
-        scales = self.resize("_scales", (N,), like=x)
+        kernels.of(x).ctc_update_output(x, *self._there(x, labels, steps, counts), alpha, losses, work, self.blank)
+        scales = self.resize("_scales", (N,), dtype=x.dtype)  # on the host, where the counts are
         if self.sizeAverage:
             np.maximum(counts, 1, out=scales, casting="unsafe")
             np.divide(1 / N, scales, out=scales)
         else:
             scales.fill(1)
         if self.zeroInfinity:
-            scales[np.isposinf(losses)] = 0
-        return losses
+            scales[np.isposinf(tensor.host(losses))] = 0
+        return tensor.host(losses)
 
     def _checked(self, input, target):
         check.floating("input", input)
@@ -109,7 +116,7 @@ class CTCCriterion(Criterion):
         if nested.is_table(target):
             check.table("target", target, 3)
             labels, steps, counts = target
-        labels = _integers("target", labels)
+        labels = tensor.host(_integers("target", labels))
         steps = np.full(N, T) if steps is None else _lengths("steps", steps, N, T)
         if labels.ndim == 1 and input.ndim == 3:
             labels, counts = self._apart(labels, counts, N)
@@ -156,7 +163,7 @@ def _integers(name, value):
 
 
 def _lengths(name, value, N, most):
-    value = _integers(name, np.asarray(value))
+    value = tensor.host(_integers(name, value if tensor.is_tensor(value) else np.asarray(value)))
     if value.shape != (N,) or (N and (value.min() < 0 or value.max() > most)):
         raise ShapeError(f"{name} must be {N} numbers within 0..{most}, one for each sample, got "
                          f"{value.tolist() if value.size < 20 else value.shape}")

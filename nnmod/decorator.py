@@ -230,12 +230,11 @@ class WeightNorm(Decorator):
         module.sparseAxes, module.updatesDirectly = {}, False
         super().__init__(module)
         self._type = module.type()
-        dtype = module.weight.dtype
         outputs = module.weight.shape[self.outputDim]
-        self.v = tensor.empty((outputs, module.weight.size // outputs), dtype)
-        self.gradV = tensor.zeros(self.v.shape, dtype)
-        self.g = tensor.empty((outputs, 1), dtype)
-        self.gradG = tensor.zeros(self.g.shape, dtype)
+        self.v = tensor.empty((outputs, module.weight.size // outputs), module.weight)
+        self.gradV = tensor.zeros(self.v.shape, self.v)
+        self.g = tensor.empty((outputs, 1), self.v)
+        self.gradG = tensor.zeros(self.g.shape, self.v)
         self._norm = self._rows = self._gradRows = None
         self.reset()
 
@@ -279,7 +278,7 @@ class WeightNorm(Decorator):
         module = self.modules[0]
         check.parameters(self, v=(module.weight.shape[self.outputDim], self.v.shape[1]), g=(self.v.shape[0], 1))
         if getattr(module, "gradWeight", None) is None:
-            module.gradWeight = tensor.zeros(module.weight.shape, module.weight.dtype)
+            module.gradWeight = tensor.zeros(module.weight.shape, module.weight)
         self._makeWeight()
         return super().updateOutput(input)
 
@@ -355,42 +354,42 @@ class DontCast(Decorator):
     def _castModules(self):
         return [self]
 
-    def _cast(self, name, value, dtype):
+    def _cast(self, name, value, type_name):
         if self._casts is None:
             self._casts = {}
-        cast, self._casts[name] = _converted(value, self._casts.get(name), dtype)
+        cast, self._casts[name] = _converted(value, self._casts.get(name), type_name)
         return cast
 
     def given(self, input):
-        return self._cast("input", input, tensor.dtype_of(self.modules[0].type())) if self.castin else input
+        return self._cast("input", input, self.modules[0].type()) if self.castin else input
 
     def returned(self, output):
-        return self._cast("output", output, tensor.dtype_of(self._type)) if self.castout else output
+        return self._cast("output", output, self._type) if self.castout else output
 
     def givenGradient(self, gradOutput):
         if not self.castout:
             return gradOutput
-        return self._cast("gradOutput", gradOutput, tensor.dtype_of(self.modules[0].type()))
+        return self._cast("gradOutput", gradOutput, self.modules[0].type())
 
     def returnedGradient(self, gradInput):
         if not self.castin:
             return gradInput
-        types = [x.dtype for x in nested.leaves(self._input) if x.dtype.kind == "f"]
+        types = [tensor.type_of(x) for x in nested.leaves(self._input) if x.dtype.kind == "f"]
         return self._cast("gradInput", gradInput, types[0]) if types else gradInput
 
     def describe(self):
         return f"castin {self.castin}, castout {self.castout}"
 
 
-def _converted(value, buffer, dtype):
-    """*value* with every tensor of floats as *dtype*, and the buffer to give to the next call."""
+def _converted(value, buffer, type_name):
+    """*value* with every tensor of floats of type *type_name*, and the buffer to give to the next call."""
     if nested.is_table(value):
         spares = buffer if isinstance(buffer, list) and len(buffer) == len(value) else [None] * len(value)
-        pairs = [_converted(item, spare, dtype) for item, spare in zip(value, spares)]
+        pairs = [_converted(item, spare, type_name) for item, spare in zip(value, spares)]
         return [new for new, _ in pairs], [spare for _, spare in pairs]
-    if not tensor.is_tensor(value) or value.dtype.kind != "f" or value.dtype == dtype:
+    if not tensor.is_tensor(value) or value.dtype.kind != "f" or tensor.type_of(value) == type_name:
         return value, buffer
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, type_name)
     tensor.copy(value, buffer)
     return buffer, buffer
 
@@ -565,8 +564,8 @@ class GPU(Decorator):
     input   what the module takes
     output  what it returns
 
-    This version of nnmod has no CUDA kernels: the module runs on the CPU, as Torch7's
-    does before ``cuda()``, and the numbers are kept.  Source: Torch7's nn.GPU.
+    nnmod works on one GPU: the numbers are kept for files, and after ``cuda()`` the module
+    runs on the one that there is.  Source: Torch7's nn.GPU.
 
     >>> from nnmod import Linear
     >>> GPU(Linear(3, 2), 1)

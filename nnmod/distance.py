@@ -35,10 +35,10 @@ class _ToPoints(Module):
         return self.inputSize, self.outputSize
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
+        like = self._type
         for name in self.paramNames:
-            setattr(self, name, tensor.empty(self._shape(), dtype))
-            setattr(self, "grad" + name[0].upper() + name[1:], tensor.zeros(self._shape(), dtype))
+            setattr(self, name, tensor.empty(self._shape(), like))
+            setattr(self, "grad" + name[0].upper() + name[1:], tensor.zeros(self._shape(), like))
         self.reset()
 
     @property
@@ -291,10 +291,10 @@ class Kmeans(Module):
         self.dim = dim
         self.scale = scale
         self.loss = 0.0
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((k, dim), dtype)
-        self.gradWeight = tensor.zeros((k, dim), dtype)
-        self.clusterSampleCount = tensor.zeros((k,), dtype)
+        like = self._type
+        self.weight = tensor.empty((k, dim), like)
+        self.gradWeight = tensor.zeros((k, dim), like)
+        self.clusterSampleCount = tensor.zeros((k,), like)
         self._nearest = self._score = None
         self.reset()
 
@@ -318,13 +318,13 @@ class Kmeans(Module):
         """
         check.number(low=0, high=1, p=p)
         self._samples(input)
-        N = input.shape[0]
+        input, N = tensor.host(input), input.shape[0]
         # Of the numbers 1 - p makes, 0.05 x 20 is a little over 1.
         far = max(1, math.ceil((1 - p) * N - 1e-9))
         tensor.copy(input[_draw(N, 1)[0]], self.weight[0])
         distance = np.full(N, np.inf)
         for center in range(1, self.k):
-            np.minimum(distance, ((input - self.weight[center - 1]) ** 2).sum(axis=1), out=distance)
+            np.minimum(distance, ((input - tensor.host(self.weight[center - 1])) ** 2).sum(axis=1), out=distance)
             order = np.argsort(-distance, kind="stable")
             tensor.copy(input[order[_draw(far, 1)[0]]], self.weight[center])
         return self
@@ -343,7 +343,7 @@ class Kmeans(Module):
         check.shape("clusterSampleCount", self.clusterSampleCount, self.k)
         K = kernels.of(input, self.weight, self.clusterSampleCount)
         output = self.resize("output", x.shape[:1], like=input)
-        nearest = self.resize("_nearest", x.shape[:1], dtype=np.dtype(np.int64))
+        nearest = self.resize("_nearest", x.shape[:1], like=x, dtype=np.dtype(np.int64))
         score = self.resize("_score", x.shape[:1], like=input)
         K.nearest_update_output(x, self.weight, nearest, score, output)
         self.loss = _total(score)

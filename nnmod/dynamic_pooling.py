@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from . import check, geometry, kernels, random
+from . import check, geometry, kernels, random, tensor
 from .errors import ShapeError
 from .module import Module
 
@@ -26,16 +26,16 @@ class _RegionPooling(Module):
                              f"got {input.shape}")
         return x
 
-    def _tables(self, rows, out):
+    def _tables(self, rows, out, like):
         """Starts and stops of the regions, int32: buffers of the right size, contents undefined."""
         shape = rows, sum(out)
-        return self.resize("_starts", shape, dtype=_INT32), self.resize("_stops", shape, dtype=_INT32)
+        return tuple(self.resize(name, shape, like=like, dtype=_INT32) for name in ("_starts", "_stops"))
 
     def _maxima(self, input, x, out):
         """output and indices: the maximum of each region of planes *x*."""
         shape = *input.shape[:-len(self._sides)], *out[-len(self._sides):]
         output = self.resize("output", shape, like=input)
-        indices = self.resize("indices", shape, dtype=_INT32)
+        indices = self.resize("indices", shape, like=input, dtype=_INT32)
         kernels.of(input).max_regions_update_output(x, self._starts, self._stops, self._planes(output),
                                                     self._planes(indices))
         return output
@@ -63,8 +63,8 @@ class _AdaptivePooling(_RegionPooling):
         x = self._planes(self._examples(input))
         kernels.of(input)
         size, out = x.shape[1:], (1, self.H, self.W)
-        if self._tablesOf != size:
-            starts, stops = self._tables(1, out)
+        if self._tablesOf != size or tensor.is_on_device(self._starts) != tensor.is_on_device(input):
+            starts, stops = self._tables(1, out, input)
             begin = 0
             for n, o in zip(size, out):
                 i = np.arange(o)
@@ -189,10 +189,10 @@ class _FractionalMaxPooling(_RegionPooling):
             if o < 1 or n < o + k - 1:
                 raise ShapeError(f"input must have at least {max(o, 1) + k - 1} elements along {side}, for "
                                  f"{max(o, 1)} regions of {k} at different places, got {input.shape}")
-        samples = self.resize("randomSamples", (*examples.shape[:2], sides), dtype=_FLOAT64)
+        samples = self.resize("randomSamples", (*examples.shape[:2], sides), like=input, dtype=_FLOAT64)
         K.uniform_noise(samples, *self._words(samples.size), 0.0, 1.0)
         one = (1,) * (3 - sides)
-        starts, stops = self._tables(x.shape[0], (*one, *out))
+        starts, stops = self._tables(x.shape[0], (*one, *out), x)
         K.fractional_regions(samples.reshape(x.shape[0], sides), starts, stops, x.shape[1:], (*one, *out),
                              (*one, *pool))
         return self._maxima(input, x, out)
@@ -353,7 +353,7 @@ class TemporalDynamicKMaxPooling(Module):
         K = kernels.of(input)
         k = max(self.minK, math.ceil(self.factor * T))
         output = self.resize("output", (*input.shape[:-2], k, F), like=input)
-        indices = self.resize("indices", output.shape, dtype=_INT32)
+        indices = self.resize("indices", output.shape, like=input, dtype=_INT32)
         K.k_max_pool_update_output(x, geometry.with_batch(output, 3), geometry.with_batch(indices, 3),
                                    self.resize("_work", (N, k), like=input))
         return output

@@ -150,7 +150,7 @@ class CosineEmbeddingCriterion(Criterion):
 
     def updateOutput(self, input, target):
         a, b, t = self._taken(input, target)
-        losses = self.resize("_losses", t.shape, dtype=_FLOAT64)
+        losses = self.resize("_losses", t.shape, like=a, dtype=_FLOAT64)
         kernels.of(a).cosine_embedding_update_output(a, b, t, losses, self.margin)
         self.output = _total(losses) * self._norm(t)
         if self.output != self.output:
@@ -331,6 +331,7 @@ def _refuse_other_than_signs(target):
         if target not in (1, -1):
             raise ValueError(f"target must be 1 or -1, got {target!r}")
         return
+    target = tensor.host(target)
     wrong = (target != 1) & (target != -1)
     if wrong.any():
         index = np.unravel_index(wrong.argmax(), wrong.shape)

@@ -130,7 +130,7 @@ def _scaled(buffer, value, factor):
         return [_scaled(old, item, factor) for old, item in zip(_entries(buffer, len(value)), value)]
     if value is None:
         return None
-    buffer = tensor.resize(buffer, value.shape, value.dtype)
+    buffer = tensor.resize(buffer, value.shape, value)
     _scale(value, buffer, factor)
     return buffer
 
@@ -141,7 +141,7 @@ def _zeros(buffer, like):
         return [_zeros(old, item) for old, item in zip(_entries(buffer, len(like)), like)]
     if not tensor.is_tensor(like) or like.dtype.kind != "f":
         return None
-    buffer = tensor.resize(buffer, like.shape, like.dtype)
+    buffer = tensor.resize(buffer, like.shape, like)
     tensor.fill(buffer, 0)
     return buffer
 

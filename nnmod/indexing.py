@@ -26,7 +26,7 @@ class _Part(Module):
         if input.dtype.kind != "f" or gradOutput is None:
             self.gradInput = None
             return None
-        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input.dtype)
+        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input)
         axis, first, count = self._place(input.shape)
         # Each element is written once: what lies before the part, the part, what lies after it.
         A, n, B = geometry.around(input.shape, axis)
@@ -197,7 +197,7 @@ class Replicate(Module):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         A, n, B = geometry.around(gradOutput.shape, self._axis(input))
         gradInput = self.resize("gradInput", input.shape, like=input)
-        work = self.resize("_work", (A, B), dtype=_FLOAT64)
+        work = self.resize("_work", (A, B), like=input, dtype=_FLOAT64)
         kernels.of(gradOutput).sum_axis(gradOutput.reshape(A, n, B), gradInput.reshape(A, B), work)
         return gradInput
 
@@ -259,7 +259,7 @@ class Index(Module):
         axis = check.dimension("dimension", self.dimension, x.ndim)
         check.indices("input[1]", index, x.shape[axis], "slices")
         A, n, B = geometry.around(x.shape, axis)
-        self._gradient = tensor.resize(self._gradient, x.shape, x.dtype)
+        self._gradient = tensor.resize(self._gradient, x.shape, x)
         kernels.of(gradOutput).index_axis_update_grad_input(
             gradOutput.reshape(A, index.size, B), index, self._gradient.reshape(A, n, B))
         self.gradInput = [self._gradient, None]
@@ -304,15 +304,15 @@ class MaskedSelect(Module):
                             "convert it with .astype(bool)")
         if mask.shape != x.shape:
             raise ShapeError(f"input[1], the mask, must have the shape of input[0], {x.shape}, got {mask.shape}")
-        output = self.resize("output", (int(np.count_nonzero(mask)),), like=x)
+        output = self.resize("output", (_count(mask),), like=x)
         kernels.of(x).masked_select(x.reshape(x.size), _bytes(mask), output)
         return output
 
     def updateGradInput(self, input, gradOutput):
         (x, mask), gradOutput = self.takeGradOutput(input, gradOutput)
-        if np.count_nonzero(mask) != gradOutput.size:
+        if _count(mask) != gradOutput.size:
             raise RuntimeError("the mask has changed since forward: call forward again")
-        self._gradient = tensor.resize(self._gradient, x.shape, x.dtype)
+        self._gradient = tensor.resize(self._gradient, x.shape, x)
         kernels.of(x).masked_select_update_grad_input(gradOutput, _bytes(mask), self._gradient.reshape(x.size))
         self.gradInput = [self._gradient, None]
         return self.gradInput
@@ -320,6 +320,10 @@ class MaskedSelect(Module):
 
 def _bytes(mask):
     return mask.reshape(mask.size).view(np.uint8)
+
+
+def _count(mask):
+    return int(np.count_nonzero(tensor.host(mask)))
 
 
 class OneHot(Module):
@@ -355,9 +359,9 @@ class OneHot(Module):
     def updateOutput(self, input):
         index = self.takeInput(input)
         if check.is_int(index):
-            index = np.asarray(index, np.int64)
+            index = tensor.beside(np.asarray(index, np.int64), self._type)
         check.indices("input", index, self.outputSize, "numbers")
-        output = self.resize("output", (*index.shape, self.outputSize), dtype=tensor.dtype_of(self._type))
+        output = self.resize("output", (*index.shape, self.outputSize), like=index, dtype=tensor.dtype_of(self._type))
         kernels.of(output).one_hot(index.reshape(index.size), output.reshape(index.size, self.outputSize))
         return output
 

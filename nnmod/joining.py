@@ -27,7 +27,7 @@ def split(joined, like, dimension, buffers):
     axis = dimension % joined.ndim
     start = 0
     for index, part in enumerate(like):
-        buffers[index] = tensor.resize(buffers[index], part.shape, joined.dtype)
+        buffers[index] = tensor.resize(buffers[index], part.shape, joined)
         copy_slices(joined, start, buffers[index], 0, part.shape[axis], axis)
         start += part.shape[axis]
 

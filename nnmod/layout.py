@@ -162,7 +162,7 @@ class Convert(Module):
         x, _ = self._withBatch(input)
         dx = gradOutput
         if self._ending == "first":
-            self._first = tensor.resize(self._first, tuple(x.shape[axis] for axis in self._order), dx.dtype)
+            self._first = tensor.resize(self._first, tuple(x.shape[axis] for axis in self._order), dx)
             tensor.fill(self._first, 0)
             tensor.copy(dx, self._first[:, 0])
             dx = self._first
@@ -212,6 +212,7 @@ class Copy(Module):
     """
 
     paramNames = ()
+    _typeNames = ("intype", "outtype")
     backwardNeeds = frozenset()
     dontCast = False
 
@@ -244,7 +245,8 @@ class Copy(Module):
             return input
         check.is_tensor("input", input)
         check.type_is("input", input, self.intype)
-        tensor.copy(input, self.resize("output", input.shape, dtype=tensor.dtype_of(self.outtype)))
+        self.output = tensor.resize(self.output, input.shape, self.outtype)
+        tensor.copy(input, self.output)
         return self.output
 
     def updateGradInput(self, input, gradOutput):
@@ -256,7 +258,7 @@ class Copy(Module):
         return self.gradInput
 
     def describe(self):
-        return (f"{self.intype.partition('.')[2]} -> {self.outtype.partition('.')[2]}"
+        return (f"{self.intype.removeprefix('cpu.')} -> {self.outtype.removeprefix('cpu.')}"
                 + (", forced" if self.forceCopy else "") + (", not cast" if self.dontCast else ""))
 
 
@@ -299,6 +301,6 @@ def _converted(module, name, x, dtype):
     """*x* itself if it has this dtype, else a copy that has, in buffer *name* of *module*."""
     if x.dtype == dtype:
         return x
-    y = module.resize(name, x.shape, dtype=dtype)
+    y = module.resize(name, x.shape, like=x, dtype=dtype)
     tensor.copy(x, y)
     return y

@@ -53,12 +53,12 @@ class Linear(BiasOption, Module):
             self._allocate()
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((self.outputSize, self.inputSize), dtype)
-        self.gradWeight = tensor.zeros(self.weight.shape, dtype)
+        like = self._type
+        self.weight = tensor.empty((self.outputSize, self.inputSize), like)
+        self.gradWeight = tensor.zeros(self.weight.shape, like)
         if self.hasBias:
-            self.bias = tensor.empty((self.outputSize,), dtype)
-            self.gradBias = tensor.zeros(self.bias.shape, dtype)
+            self.bias = tensor.empty((self.outputSize,), like)
+            self.gradBias = tensor.zeros(self.bias.shape, like)
         self.reset()
 
     @property
@@ -228,14 +228,14 @@ class LinearWeightNorm(Linear):
         return module
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
-        self.v = tensor.empty((self.outputSize, self.inputSize), dtype)
-        self.gradV = tensor.zeros(self.v.shape, dtype)
-        self.g = tensor.empty((self.outputSize, 1), dtype)
-        self.gradG = tensor.zeros(self.g.shape, dtype)
+        like = self._type
+        self.v = tensor.empty((self.outputSize, self.inputSize), like)
+        self.gradV = tensor.zeros(self.v.shape, like)
+        self.g = tensor.empty((self.outputSize, 1), like)
+        self.gradG = tensor.zeros(self.g.shape, like)
         if self.hasBias:
-            self.bias = tensor.empty((self.outputSize,), dtype)
-            self.gradBias = tensor.zeros(self.bias.shape, dtype)
+            self.bias = tensor.empty((self.outputSize,), like)
+            self.gradBias = tensor.zeros(self.bias.shape, like)
         self.reset()
 
     @property
@@ -330,13 +330,13 @@ class PartialLinear(BiasOption, Module):
         check.boolean(bias=bias)
         self.inputsize = inputsize
         self.outputsize = outputsize
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((outputsize, inputsize), dtype)
-        self.gradWeight = tensor.zeros((outputsize, inputsize), dtype)
+        like = self._type
+        self.weight = tensor.empty((outputsize, inputsize), like)
+        self.gradWeight = tensor.zeros((outputsize, inputsize), like)
         self.bias = self.gradBias = None
         if bias:
-            self.bias = tensor.zeros((1, outputsize), dtype)
-            self.gradBias = tensor.zeros((1, outputsize), dtype)
+            self.bias = tensor.zeros((1, outputsize), like)
+            self.gradBias = tensor.zeros((1, outputsize), like)
         self.partition = None
         self._weight = self._bias = self._gradWeight = self._gradBias = self._computed = None
         self.reset()
@@ -351,6 +351,7 @@ class PartialLinear(BiasOption, Module):
     def setPartition(self, indices):
         """Compute the outputs *indices* alone, a tensor of int32 or int64, in that order; returns self."""
         check.integers("indices", indices)
+        indices = tensor.host(indices)
         if indices.ndim != 1 or not indices.size:
             raise ShapeError(f"indices must have shape (P,), at least one, got {indices.shape}")
         wrong = (indices < 0) | (indices >= self.outputsize)
@@ -374,11 +375,12 @@ class PartialLinear(BiasOption, Module):
         weight, bias = self.weight, self.bias
         self._computed = self.partition
         if self.partition is not None:
+            rows = self._onDevice(self.partition, input)
             weight = self.resize("_weight", (self.partition.size, self.inputsize), like=input)
-            K.lookup_update_output(self.partition, self.weight, weight)
+            K.lookup_update_output(rows, self.weight, weight)
             if bias is not None:
                 bias = self.resize("_bias", (self.partition.size, 1), like=input)
-                K.lookup_update_output(self.partition, self.bias.reshape(-1, 1), bias)
+                K.lookup_update_output(rows, self.bias.reshape(-1, 1), bias)
         output = self.resize("output", (*input.shape[:-1], weight.shape[0]), like=input)
         K.gemm(x, weight, geometry.with_batch(output, 2), trans_b=True,
                bias=None if bias is None else bias.reshape(-1))
@@ -403,14 +405,15 @@ class PartialLinear(BiasOption, Module):
             if self.gradBias is not None:
                 K.sum_rows(dy, self.gradBias.reshape(-1), scale)
             return
+        rows = self._onDevice(self.partition, input)
         part = self.resize("_gradWeight", (self.partition.size, self.inputsize), like=input)
         K.gemm(dy, x, part, trans_a=True)
-        K.lookup_acc_grad_parameters(self.partition, part, None, self.gradWeight, scale)
+        K.lookup_acc_grad_parameters(rows, part, None, self.gradWeight, scale)
         if self.gradBias is not None:
             part = self.resize("_gradBias", (self.partition.size, 1), like=input)
             tensor.fill(part, 0)
             K.sum_rows(dy, part.reshape(-1))
-            K.lookup_acc_grad_parameters(self.partition, part, None, self.gradBias.reshape(-1, 1), scale)
+            K.lookup_acc_grad_parameters(rows, part, None, self.gradBias.reshape(-1, 1), scale)
 
     def _samePartition(self):
         if self._computed is not self.partition:
@@ -462,13 +465,13 @@ class Bilinear(BiasOption, Module):
         self.inputSize1 = inputSize1
         self.inputSize2 = inputSize2
         self.outputSize = outputSize
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((outputSize, inputSize1, inputSize2), dtype)
-        self.gradWeight = tensor.zeros(self.weight.shape, dtype)
+        like = self._type
+        self.weight = tensor.empty((outputSize, inputSize1, inputSize2), like)
+        self.gradWeight = tensor.zeros(self.weight.shape, like)
         self.bias = self.gradBias = None
         if bias:
-            self.bias = tensor.empty((outputSize,), dtype)
-            self.gradBias = tensor.zeros((outputSize,), dtype)
+            self.bias = tensor.empty((outputSize,), like)
+            self.gradBias = tensor.zeros((outputSize,), like)
         self._form = self._outer = self._gradInputs = None
         self.reset()
 
@@ -514,7 +517,7 @@ class Bilinear(BiasOption, Module):
         if self._gradInputs is None:
             self._gradInputs = [None, None]
         for index, x in enumerate(input):
-            self._gradInputs[index] = tensor.resize(self._gradInputs[index], x.shape, x.dtype)
+            self._gradInputs[index] = tensor.resize(self._gradInputs[index], x.shape, x)
         self.gradInput = list(self._gradInputs)
         (x1, _), (dx1, dx2) = self._rows(input), self._rows(self.gradInput)
         dy = geometry.with_batch(gradOutput, 2)

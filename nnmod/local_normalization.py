@@ -91,6 +91,7 @@ class _Neighbourhood(Module):
         if kernel is None:
             kernel = np.ones((9, 9))
         check.is_tensor("kernel", kernel)
+        kernel = tensor.host(kernel)
         if kernel.ndim not in (1, 2) or not all(n % 2 for n in kernel.shape):
             raise ValueError(f"kernel must have one or two dimensions of odd size, got shape {kernel.shape}")
         if kernel.ndim == 1:
@@ -211,7 +212,7 @@ class SpatialDivisiveNormalization(_Neighbourhood):
         K.sum_channels(x, sums.reshape(N, H * W), True)
         K.filter_planes(sums, self.kernel, None, squares)
         # The root of the mean over the whole kernel, scaled up where a part of it lies outside.
-        unit = math.sqrt(self.kernel.sum(dtype=np.float64) / self.nInputPlane)
+        unit = math.sqrt(tensor.host(self.kernel).sum(dtype=np.float64) / self.nInputPlane)
         K.local_deviation(squares, self._border(K, input, H, W, unit), deviation, self.threshold, self.thresval)
         K.divide_planes(x, deviation.reshape(N, H * W), output.reshape(x.shape))
         return output

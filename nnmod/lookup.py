@@ -52,9 +52,9 @@ class LookupTable(Module):
         self.shouldScaleGradByFreq = False
         self._where = self._counts = None
         self.setPadding(paddingValue).setMaxNorm(maxNorm).setNormType(normType)
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((nIndex, nOutput), dtype)
-        self.gradWeight = tensor.zeros((nIndex, nOutput), dtype)
+        like = self._type
+        self.weight = tensor.empty((nIndex, nOutput), like)
+        self.gradWeight = tensor.zeros((nIndex, nOutput), like)
         self.reset()
 
     def setPadding(self, paddingValue):
@@ -132,12 +132,14 @@ class LookupTable(Module):
         return indices
 
     def _checkRange(self, K, input, indices):
-        where = self.resize("_where", (1,), dtype=_INT64)
+        where = self.resize("_where", (1,), like=self.weight, dtype=_INT64)
+        check.same_device("input", input, "weight", self.weight)
         K.first_outside(indices, where, 0, self.nIndex)
-        if where[0] >= 0:
-            place = ", ".join(str(int(i)) for i in np.unravel_index(int(where[0]), input.shape))
+        first = int(tensor.host(where)[0])
+        if first >= 0:
+            place = ", ".join(str(int(i)) for i in np.unravel_index(first, input.shape))
             raise IndexError(
-                f"input[{place}] is {int(indices[where[0]])}, but indices are 0..{self.nIndex - 1} "
+                f"input[{place}] is {int(indices[first])}, but indices are 0..{self.nIndex - 1} "
                 "(nnmod counts from 0; Torch7 files are converted on load)")
 
     def updateGradInput(self, input, gradOutput):
@@ -157,7 +159,7 @@ class LookupTable(Module):
         indices = input.reshape(-1)
         counts = None
         if self.shouldScaleGradByFreq:
-            counts = self.resize("_counts", (self.nIndex,), dtype=_INT32)
+            counts = self.resize("_counts", (self.nIndex,), like=target, dtype=_INT32)
             K.lookup_count(indices, counts)
         K.lookup_acc_grad_parameters(indices, gradOutput.reshape(indices.size, self.nOutput), counts, target,
                                      scale, -1 if self.paddingValue is None else self.paddingValue)

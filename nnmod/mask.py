@@ -90,7 +90,7 @@ class MaskZero(Container):
         if rows != 1 and (value.ndim == 0 or value.shape[0] != rows):
             raise ShapeError(f"{name} must have {rows} rows, one for each row of the input, "
                              f"got {value.shape}")
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, value.shape, value.dtype)
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, value.shape, value)
         columns = value.size // max(rows, 1)
         K = kernels.of(value)
         K.zero_masked_rows(value.reshape(rows, columns), self._mask, buffer.reshape(rows, columns))
@@ -124,14 +124,15 @@ class TrimZero(MaskZero):
     ((3, 1), (1, 1))
     """
 
-    bufferNames = (*MaskZero.bufferNames, "_rows", "_trimmed", "_gradInput")
+    bufferNames = (*MaskZero.bufferNames, "_rows", "_allPadded", "_trimmed", "_gradInput")
 
     def updateOutput(self, input):
         input = self.takeInput(input)
         self._findRows(input)
         # One row is run even if all are padding: then there is at least a shape to return.
-        rows = np.flatnonzero(self._mask == 0)
-        self._rows = rows if rows.size or not self._mask.size else np.zeros(1, np.intp)
+        rows = np.flatnonzero(tensor.host(self._mask) == 0)
+        self._allPadded = not rows.size
+        self._rows = rows if rows.size or not self._mask.size else np.zeros(1, np.int64)
         self._trimmed = self._trim(self._trimmed, input, "input")
         output = self.call(0, "forward", self._trimmed)
         self._output = self.output = self._spread(self._output, output)
@@ -152,7 +153,7 @@ class TrimZero(MaskZero):
 
     def _back(self, method, gradOutput, *scale):
         self._gradient = self._trim(self._gradient, gradOutput, "gradOutput")
-        if not (self._mask == 0).any():
+        if self._allPadded:
             for leaf in nested.leaves(self._gradient):
                 tensor.fill(leaf, 0)
         gradient = self.call(0, method, self._trimmed, self._gradient, *scale)
@@ -173,8 +174,8 @@ class TrimZero(MaskZero):
             raise ShapeError(f"{name} must have {self._mask.size} rows, one for each row of the input, "
                              f"got {value.shape}")
         shape = value.shape if single else (self._rows.size, *value.shape[1:])
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value.dtype)
-        tensor.copy(value, buffer) if single else np.take(value, self._rows, axis=0, out=buffer, mode="clip")
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value)
+        tensor.copy(value, buffer) if single else tensor.take_rows(value, self._rows, buffer)
         return buffer
 
     def _spread(self, buffer, value):
@@ -185,13 +186,13 @@ class TrimZero(MaskZero):
             return None
         single = self._whole(value)
         shape = value.shape if single else (self._mask.size, *value.shape[1:])
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value.dtype)
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value)
         tensor.fill(buffer, 0)
-        if (self._mask == 0).any():
+        if not self._allPadded:
             if single:
                 tensor.copy(value, buffer)
             else:
-                buffer[self._rows] = value
+                tensor.put_rows(value, self._rows, buffer)
         return buffer
 
 
@@ -299,7 +300,7 @@ class MaskZeroCriterion(Criterion):
             raise ShapeError(f"input must have {self.nInputDim + 1} dimensions, a batch and "
                              f"{self.nInputDim} more (nInputDim={self.nInputDim}), got {first.shape}")
         self._mask = mask_of_zero_rows(tensor.dense(first)[0], self.nInputDim, self._mask)
-        rows = np.flatnonzero(self._mask == 0)
+        rows = np.flatnonzero(tensor.host(self._mask) == 0)
         if not rows.size:
             return None, None
         old = self._parts or [None, None]
@@ -316,18 +317,18 @@ class MaskZeroCriterion(Criterion):
             raise ShapeError(f"{name} must have {self._mask.size} rows, one for each row of the input, "
                              f"got {value.shape}")
         shape = (rows.size, *value.shape[1:])
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value.dtype)
-        return np.take(value, rows, axis=0, out=buffer, mode="clip")
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, shape, value)
+        return tensor.take_rows(value, rows, buffer)
 
     def _spread(self, buffer, like, gradient):
         if nested.is_table(like):
             old = buffer if isinstance(buffer, list) and len(buffer) == len(like) else [None] * len(like)
             return [self._spread(b, x, None if gradient is None else gradient[i])
                     for i, (b, x) in enumerate(zip(old, like))]
-        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, like.shape, like.dtype)
+        buffer = tensor.resize(None if isinstance(buffer, list) else buffer, like.shape, like)
         tensor.fill(buffer, 0)
         if gradient is not None:
-            buffer[self._mask == 0] = gradient
+            tensor.put_rows(gradient, np.flatnonzero(tensor.host(self._mask) == 0), buffer)
         return buffer
 
     def describe(self):

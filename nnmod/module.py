@@ -21,13 +21,16 @@ class Stateful:
     stateNames = ()
     #: Scratch: dropped by clearState(), type(), clone() and saving.
     bufferNames = ()
+    #: What says of which type a module is, such as "cpu.float32".
+    _typeNames = ("_type",)
     #: Children; a container has a list of its own.
     modules = ()
     #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
     criterions = ()
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
-                    "_seen")
+                    "_seen", "_tablesThere")
+    _tablesThere = None
 
     def __init__(self):
         self.output = None
@@ -41,16 +44,17 @@ class Stateful:
     def resize(self, name, shape, like=None, dtype=None):
         """Make attribute *name* a tensor of *shape* and return it; contents undefined.
 
-        The memory is reused if shape and dtype are as before; otherwise it is new, so
-        a reference to the old tensor stays intact.  The dtype is that of *like*
-        unless *dtype* is given.
+        The memory is reused if shape, dtype and device are as before; otherwise it is new,
+        so a reference to the old tensor stays intact.  It is on the device of *like*, on
+        the CPU without one; the dtype is that of *like* unless *dtype* is given.
         """
         buffer = getattr(self, name)
         if dtype is None:
             dtype = like.dtype
-        if buffer is not None and buffer.shape == shape and buffer.dtype is dtype:
+        if (buffer is not None and buffer.shape == shape and buffer.dtype is dtype
+                and (not kernels.device_types or tensor.is_on_device(buffer) == tensor.is_on_device(like))):
             return buffer
-        buffer = tensor.resize(buffer, tuple(shape), np.dtype(dtype))
+        buffer = tensor.resize(buffer, tuple(shape), dtype if like is None else like, np.dtype(dtype))
         setattr(self, name, buffer)
         return buffer
 
@@ -60,6 +64,29 @@ class Stateful:
             self._dense = {}
         usable, self._dense[name] = tensor.dense(value, self._dense.get(name))
         return usable
+
+    def _onDevice(self, array, like):
+        """*array*, a NumPy table that this object keeps as it is, on the device of *like*.
+
+        On the CPU that is the array itself, on the device a copy that is made once.  It may be
+        a tuple of arrays.
+        """
+        if not tensor.is_on_device(like):
+            return array
+        if self._tablesThere is None:
+            self._tablesThere = {}
+        kept = self._tablesThere.get(id(array))
+        if kept is None or kept[0] is not array:
+            kept = self._tablesThere[id(array)] = array, tensor.beside(array, like)
+        return kept[1]
+
+    def _placed(self, name, array, like):
+        """NumPy *array*, which is another in each pass, on the device of *like*: there, a copy in buffer *name*."""
+        if not tensor.is_on_device(like):
+            return array
+        buffer = self.resize(name, array.shape, like=like, dtype=array.dtype)
+        tensor.copy(array, buffer)
+        return buffer
 
     def clearState(self):
         """Drop output, gradInput and every buffer of the tree; returns self.
@@ -125,16 +152,19 @@ class Stateful:
         return self.clearState()
 
     def float(self):
-        """Convert to float32; returns self."""
-        return self.type("cpu.float32")
+        """Convert to float32, where it is; returns self."""
+        return self.type(self._type.partition(".")[0] + ".float32")
 
     def double(self):
-        """Convert to float64; returns self."""
-        return self.type("cpu.float64")
+        """Convert to float64, where it is; returns self."""
+        return self.type(self._type.partition(".")[0] + ".float64")
 
     def cuda(self):
-        """Convert to the GPU.  Raises RuntimeError: this version has no CUDA kernels."""
-        return self.type("cuda.float32")
+        """Bring the module to the CUDA device; returns self.
+
+        Raises RuntimeError where there is no CUDA, and says what to install or set.
+        """
+        return self.type("cuda." + self._type.partition(".")[2])
 
     def cpu(self):
         """Bring the module to the CPU; returns self."""
@@ -368,7 +398,7 @@ class Module(Stateful):
             self._keptState = {}
         for name in self.stateNames:
             value = getattr(self, name)
-            kept = tensor.resize(self._keptState.get(name), value.shape, value.dtype)
+            kept = tensor.resize(self._keptState.get(name), value.shape, value)
             tensor.copy(value, kept)
             self._keptState[name] = kept
         self._stateMoved = True
@@ -449,7 +479,7 @@ class Module(Stateful):
             if id(grad) not in alone:
                 params.append(param)
                 grads.append(grad)
-        saved = [np.copy(grad) for grad in grads]
+        saved = [grad.copy() for grad in grads]
         try:
             for module in direct:
                 module._rate = lr

@@ -35,14 +35,14 @@ class _BatchNormalization(Module):
             self._allocate()
 
     def _allocate(self):
-        dtype, shape = tensor.dtype_of(self._type), (self.nOutput,)
-        self.running_mean = tensor.empty(shape, dtype)
-        self.running_var = tensor.empty(shape, dtype)
+        like, shape = self._type, (self.nOutput,)
+        self.running_mean = tensor.empty(shape, like)
+        self.running_var = tensor.empty(shape, like)
         if self.affine:
-            self.weight = tensor.empty(shape, dtype)
-            self.bias = tensor.empty(shape, dtype)
-            self.gradWeight = tensor.zeros(shape, dtype)
-            self.gradBias = tensor.zeros(shape, dtype)
+            self.weight = tensor.empty(shape, like)
+            self.bias = tensor.empty(shape, like)
+            self.gradWeight = tensor.zeros(shape, like)
+            self.gradBias = tensor.zeros(shape, like)
         self.reset()
 
     @property
@@ -285,9 +285,9 @@ class InstanceNormalization(Module):
         self.weight = self.bias = self.gradWeight = self.gradBias = None
         self._mean = self._invstd = self._weights = self._biases = None
         if affine and nOutput is not None:
-            dtype, shape = tensor.dtype_of(self._type), (nOutput,)
-            self.weight, self.bias = tensor.empty(shape, dtype), tensor.empty(shape, dtype)
-            self.gradWeight, self.gradBias = tensor.zeros(shape, dtype), tensor.zeros(shape, dtype)
+            like, shape = self._type, (nOutput,)
+            self.weight, self.bias = tensor.empty(shape, like), tensor.empty(shape, like)
+            self.gradWeight, self.gradBias = tensor.zeros(shape, like), tensor.zeros(shape, like)
             self.reset()
 
     def reset(self, stdv=None):
@@ -400,11 +400,11 @@ class LayerNormalization(Module):
         self.weight = self.bias = self.gradWeight = self.gradBias = None
         self._mean = self._factor = None
         if affine:
-            dtype, shape = tensor.dtype_of(self._type), (nOutput,)
-            self.weight = tensor.empty(shape, dtype)
-            self.bias = tensor.empty(shape, dtype)
-            self.gradWeight = tensor.zeros(shape, dtype)
-            self.gradBias = tensor.zeros(shape, dtype)
+            like, shape = self._type, (nOutput,)
+            self.weight = tensor.empty(shape, like)
+            self.bias = tensor.empty(shape, like)
+            self.gradWeight = tensor.zeros(shape, like)
+            self.gradBias = tensor.zeros(shape, like)
             self.reset()
 
     def reset(self, stdv=None):

@@ -333,12 +333,12 @@ class Constant(Module):
 
     def __init__(self, value, nInputDim=None):
         super().__init__()
-        dtype = tensor.dtype_of(self._type)
+        like = self._type
         if tensor.is_tensor(value):
-            self.value = value.astype(dtype)
+            self.value = value.astype(tensor.dtype_of(like))
         else:
             check.number(value=value)
-            self.value = tensor.empty((1,), dtype)
+            self.value = tensor.empty((1,), like)
             tensor.fill(self.value, value)
         if nInputDim is not None:
             check.positive(nInputDim=nInputDim)

@@ -78,7 +78,7 @@ class _MaxPooling(_Pooling):
         shape = self._outputShape(input)
         K = kernels.of(input)
         output = self.resize("output", shape, like=input)
-        indices = self.resize("indices", shape, dtype=_INT32)
+        indices = self.resize("indices", shape, like=input, dtype=_INT32)
         self.pooledShape = input.shape
         K.max_pool_update_output(self._planes(input), self._planes(output), self._planes(indices),
                                  *self._geometry())

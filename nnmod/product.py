@@ -27,7 +27,7 @@ class _Pair(Module):
     def _gradients(self, input):
         """A buffer for the gradient of each; also gradInput."""
         parts = self._parts or [None, None]
-        self._parts = [tensor.resize(part, x.shape, x.dtype) for part, x in zip(parts, input)]
+        self._parts = [tensor.resize(part, x.shape, x) for part, x in zip(parts, input)]
         self.gradInput = list(self._parts)
         return self._parts
 

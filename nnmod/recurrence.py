@@ -103,7 +103,7 @@ class Recurrence(StepOfModules):
             raise ShapeError(f"input must have {self.nInputDim} dimensions, or {self.nInputDim + 1} with a "
                              f"batch (nInputDim={self.nInputDim}), got {first.shape}")
         batch = first.shape[:1] if first.ndim > self.nInputDim else ()
-        like = first if first.dtype.kind == "f" else np.empty(0, tensor.dtype_of(self._type))
+        like = first if first.dtype.kind == "f" else self._type
 
         def zeros(name, size):
             if isinstance(size, list):
@@ -278,7 +278,7 @@ class NormStabilizer(AbstractRecurrent):
         frames = [] if line is None else [f for f in map(line.frame, range(line.count)) if f is not None]
         total = 0.0
         for before, after in zip(frames, frames[1:]):
-            change = after.buffers["norms"].astype(np.float64) - before.buffers["norms"]
+            change = tensor.host(after.buffers["norms"]).astype(np.float64) - tensor.host(before.buffers["norms"])
             total += float(np.mean(change * change))
         self.loss = self.beta * total / line.count if frames else 0.0
         return self.loss

@@ -530,7 +530,7 @@ class Mufuru(_Cell):
             K.gemm(x, w[:D], out, bias=b)
             K.gemm(state, w[D:], out, 1.0, 1.0)
         _sigmoid(v, v)
-        K.mufuru_update_output(s, v, self._codes, p, y)
+        K.mufuru_update_output(s, v, self._onDevice(self._codes, s), p, y)
         frame.state = s
         return [y]
 
@@ -540,7 +540,7 @@ class Mufuru(_Cell):
         dh = frame.sum("dh", dy.reshape(N, H), later[0])
         dp = frame.buffer("dp", b["p"].shape, dy)
         ds, dv = frame.buffer("ds", (N, H), dy), frame.buffer("dv", (N, H), dy)
-        K.mufuru_update_grad_input(s, b["v"], self._codes, b["p"], dh, dp, ds, dv)
+        K.mufuru_update_grad_input(s, b["v"], self._onDevice(self._codes, s), b["p"], dh, dp, ds, dv)
         flat = dp.reshape(N, b["p"].shape[1] * H)
         dq, dr = frame.buffer("dq", (N, H), dy), frame.buffer("dr", (N, H), dy)
         _sigmoid_grad(b["v"], dv, dv)

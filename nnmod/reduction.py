@@ -74,7 +74,7 @@ class Sum(_Reduction):
             raise ShapeError(f"a mean over no elements has no value, got shape {input.shape}")
         kept = (1,) if not self.squeeze or input.ndim == 1 else ()
         output = self.resize("output", (*input.shape[:axis], *kept, *input.shape[axis + 1:]), like=input)
-        work = self.resize("_work", (A, B), dtype=_FLOAT64)
+        work = self.resize("_work", (A, B), like=input, dtype=_FLOAT64)
         kernels.of(input).sum_axis(input.reshape(A, n, B), output.reshape(A, B), work, self._scale(n))
         return output
 
@@ -141,7 +141,7 @@ class _Extreme(_Reduction):
             raise ShapeError(f"{type(self).__name__} needs at least one element, got shape {input.shape}")
         shape = input.shape[:axis] + input.shape[axis + 1:] or (1,)
         output = self.resize("output", shape, like=input)
-        where = self.resize("_where", shape, dtype=_INT32)
+        where = self.resize("_where", shape, like=input, dtype=_INT32)
         kernels.of(input).extreme_axis(input.reshape(A, n, B), output.reshape(A, B), where.reshape(A, B),
                                        self.largest)
         return output

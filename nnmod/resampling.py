@@ -42,7 +42,7 @@ class _UpSampling(Module):
         output = self.resize("output", (*input.shape[:-sides], *size), like=input)
         x, y = geometry.planes(input, sides), geometry.planes(output, sides)
         count = (sum(y.shape[1:]),)
-        lows, weights = self.resize("_lows", count, dtype=_INT32), self.resize("_weights", count, like=x)
+        lows, weights = self.resize("_lows", count, like=x, dtype=_INT32), self.resize("_weights", count, like=x)
         K.linear_positions(lows, weights, x.shape[1:], y.shape[1:])
         K.upsample_linear_update_output(x, lows, weights, y, self._scratch(x))
         return output

@@ -34,7 +34,7 @@ def _zeros(buffer, value):
         return {name: _zeros(buffer.get(name), entry) for name, entry in value.items()}
     if not tensor.is_tensor(value) or value.dtype.kind != "f":
         return None
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value)
     tensor.fill(buffer, 0)
     return buffer
 

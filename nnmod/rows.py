@@ -4,7 +4,8 @@ A module that sees few of its features in a step leaves most of gradWeight alone
 What has been touched since the gradient was last set to 0 is remembered here, with
 the tensor itself, so that modules that share a gradient share that knowledge.
 Nothing is known of a gradient that was never set to 0 through this file: then all
-of it is worked on.
+of it is worked on.  So it is on the CUDA device: there, a few rows are found no sooner than all
+are set to 0.
 """
 import weakref
 
@@ -35,7 +36,9 @@ def note(grad, axis, indices):
 def clear(grad, axis):
     """Set *grad* to 0 and begin to remember what is touched along dimension *axis*."""
     touched = _of(grad)
-    if touched is None:
+    if tensor.is_on_device(grad):
+        tensor.fill(grad, 0)
+    elif touched is None:
         tensor.fill(grad, 0)
         key = id(grad)
         _known[key] = weakref.ref(grad, lambda _: _known.pop(key, None)), _Touched(grad.shape[axis])

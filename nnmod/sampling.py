@@ -106,7 +106,7 @@ class BilinearSamplerBHWD(Module):
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         parts = self._parts or [None, None]
-        self._parts = [tensor.resize(part, x.shape, x.dtype) for part, x in zip(parts, input)]
+        self._parts = [tensor.resize(part, x.shape, x) for part, x in zip(parts, input)]
         self.gradInput = list(self._parts)
         kernels.of(gradOutput).sample_bilinear_update_grad_input(
             *(geometry.with_batch(t, 4) for t in (*input, gradOutput, *self._parts)))

@@ -20,7 +20,7 @@ class _Sequence(Module):
     """What SeqLSTM and SeqGRU share: layout, lengths, and the state before the first step."""
 
     bufferNames = ("_steps", "_gradSteps", "_laidOut", "_gradLaidOut", "_hidden", "_emitted", "_dh", "_kept",
-                   "gradPrevOutput", "userGradPrevOutput")
+                   "gradPrevOutput", "userGradPrevOutput", "_firstThere", "_lastThere")
     #: (name of the user's first state, name of the array of states, what is kept, gradient of the first)
     _states = (("userPrevOutput", "_hidden", "_kept", "_dh"),)
     backwardNeeds = frozenset({"input"})
@@ -57,7 +57,7 @@ class _Sequence(Module):
         if padding not in ("right", "left"):
             raise ValueError(f'padding must be "right" or "left", got {padding!r}')
         if lengths is not None:
-            lengths = np.array(lengths)
+            lengths = np.array(tensor.host(lengths))
             if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
                 raise ValueError("lengths must be a tensor of shape (N,) of ints >= 0, one for each "
                                  f"sequence, got {tensor.describe(lengths)}")
@@ -79,6 +79,12 @@ class _Sequence(Module):
             self._first, self._last = np.zeros(N, np.int64), self.lengths
         else:
             self._first, self._last = T - self.lengths, np.full(N, T)
+
+    def _span(self, like):
+        """Which steps are real, on the device of *like*: two tensors, or None twice for all."""
+        if self._first is None:
+            return None, None
+        return self._placed("_firstThere", self._first, like), self._placed("_lastThere", self._last, like)
 
     # -- the state between sequences ------------------------------------------------
 
@@ -151,7 +157,7 @@ class _Sequence(Module):
         masked = masked and self._first is not None
         if x is value and not masked:
             return value
-        if x.flags.c_contiguous and not masked:
+        if tensor.is_dense(x) and not masked:
             return x.reshape(x.shape)
         copy = self.resize(laidOut, x.shape, like=x)
         tensor.copy(x, copy)
@@ -310,7 +316,8 @@ class SeqLSTM(_Sequence):
         T, N, _ = x.shape
         gates = self.resize("_gates", (T, N, 4 * self.hiddensize), like=x)
         mixed = None if self.weightO is None else self.resize("_mixed", (T, N, self.hiddensize), like=x)
-        K.lstm_update_output(x, self.weight, self.bias, None, self.weightO, self._first, self._last,
+        first, last = self._span(x)
+        K.lstm_update_output(x, self.weight, self.bias, None, self.weightO, first, last,
                              gates, self._hidden, self._cell, mixed, y)
 
     def _runBackward(self, K, dy, dx):
@@ -318,8 +325,9 @@ class SeqLSTM(_Sequence):
         dz = self.resize("_dz", (T, N, 4 * self.hiddensize), like=dy)
         dm = self.resize("_dm", (N, self.hiddensize), like=dy)
         dr = None if self.weightO is None else self.resize("_dr", (T, N, R), like=dy)
+        first, last = self._span(dy)
         K.lstm_update_grad_input(self._gates, self._cell, self.weight, None, self.weightO,
-                                 self._first, self._last, dy, dz, dr, dm, self._dh, self._dc, dx)
+                                 first, last, dy, dz, dr, dm, self._dh, self._dc, dx)
         self.userGradPrevCell = self._dc
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
@@ -467,15 +475,17 @@ class SeqGRU(_Sequence):
         # Products want dense operands: the columns of the gates and of the candidate apart.
         copy_slices(self.weight, 0, self.resize("_wa", (D + H, 2 * H), like=x), 0, 2 * H, 1)
         copy_slices(self.weight, 2 * H, self.resize("_wc", (D + H, H), like=x), 0, H, 1)
+        first, last = self._span(x)
         K.gru_update_output(x, self._wa, self.bias[:2 * H], self._wc, self.bias[2 * H:],
-                            self._first, self._last, a, k, q, self._hidden, y)
+                            first, last, a, k, q, self._hidden, y)
 
     def _runBackward(self, K, dy, dx):
         T, N, H = dy.shape
         da = self.resize("_da", (T, N, 2 * H), like=dy)
         dk = self.resize("_dk", (T, N, H), like=dy)
         dq = self.resize("_dq", (N, H), like=dy)
-        K.gru_update_grad_input(self._hidden, self._a, self._k, self._wa, self._wc, self._first, self._last,
+        first, last = self._span(dy)
+        K.gru_update_grad_input(self._hidden, self._a, self._k, self._wa, self._wc, first, last,
                                 dy, da, dk, dq, self._dh, dx)
 
     def accGradParameters(self, input, gradOutput, scale=1.0):

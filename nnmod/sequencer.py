@@ -329,7 +329,7 @@ def as_steps(sequence, name="input"):
 def room_for(buffer, step, count, stacked):
     """Room for *count* steps like *step*: one tensor if *stacked* and step is one, else a list."""
     if stacked and tensor.is_tensor(step):
-        return tensor.resize(buffer if tensor.is_tensor(buffer) else None, (count, *step.shape), step.dtype)
+        return tensor.resize(buffer if tensor.is_tensor(buffer) else None, (count, *step.shape), step)
     buffer = buffer if isinstance(buffer, list) else []
     return [buffer[t] if t < len(buffer) else None for t in range(count)]
 
@@ -355,7 +355,7 @@ def copy_to(buffer, value):
         return {name: copy_to(buffer.get(name), item) for name, item in value.items()}
     if value is None:
         return None
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value)
     tensor.copy(value, buffer)
     return buffer
 

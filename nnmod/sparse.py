@@ -29,10 +29,10 @@ class _Entries(Module):
 
     def _room(self, entries, examples, like):
         """Buffers for the entries of a batch: keys, values, offsets, and where one is wrong."""
-        return (self.resize("_keys", (entries,), dtype=_INT64),
+        return (self.resize("_keys", (entries,), like=like, dtype=_INT64),
                 self.resize("_values", (entries,), like=like),
-                self.resize("_offsets", (examples + 1,), dtype=_INT64),
-                self.resize("_where", (1,), dtype=_INT64))
+                self.resize("_offsets", (examples + 1,), like=like, dtype=_INT64),
+                self.resize("_where", (1,), like=like, dtype=_INT64))
 
     def _gradients(self, scale):
         """What accGradParameters adds to, and with which scale: gradients, or parameters at once."""
@@ -84,11 +84,11 @@ class SparseLinear(_Entries):
 
     def __init__(self, inputSize, outputSize, doGradInput=False):
         super().__init__(inputSize, outputSize, doGradInput)
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.empty((outputSize, inputSize), dtype)
-        self.gradWeight = tensor.zeros((outputSize, inputSize), dtype)
-        self.bias = tensor.empty((outputSize,), dtype)
-        self.gradBias = tensor.zeros((outputSize,), dtype)
+        like = self._type
+        self.weight = tensor.empty((outputSize, inputSize), like)
+        self.gradWeight = tensor.zeros((outputSize, inputSize), like)
+        self.bias = tensor.empty((outputSize,), like)
+        self.gradBias = tensor.zeros((outputSize,), like)
         self.reset()
 
     def reset(self, stdv=None):
@@ -134,8 +134,9 @@ class SparseLinear(_Entries):
         for index, part in enumerate(parts):
             stop = start + part.size // 2
             K.split_pairs(part.reshape(-1, 2), keys[start:stop], values[start:stop], where, self.inputSize)
-            if where[0] >= 0:
-                self._refuse(f"input[{index}]" if table else "input", part, int(where[0]))
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0:
+                self._refuse(f"input[{index}]" if table else "input", part, wrong)
             if table:
                 offsets[index], offsets[index + 1] = start, stop
             start = stop
@@ -144,7 +145,8 @@ class SparseLinear(_Entries):
 
     def _refuse(self, name, part, row):
         place = ", ".join(str(int(i)) for i in np.unravel_index(row, part.shape[:-1]))
-        raise IndexError(f"{name}[{place}] has the feature {part.reshape(-1, 2)[row, 0]:g}, but features are whole "
+        feature = float(part.reshape(-1, 2)[row, 0])
+        raise IndexError(f"{name}[{place}] has the feature {feature:g}, but features are whole "
                          f"numbers 0..{self.inputSize - 1} (nnmod counts from 0; Torch7 files are converted on load)")
 
     def updateGradInput(self, input, gradOutput):
@@ -245,18 +247,18 @@ class IndexLinear(_Entries):
         self.normalize = bool(normalize)
         if weight is not None:
             self._type = tensor.type_name(weight.dtype)
-        dtype = tensor.dtype_of(self._type)
-        self.weight = tensor.zeros((inputSize, outputSize), dtype) if weight is None else weight
-        self.gradWeight = tensor.zeros((inputSize, outputSize), dtype)
+        like = self._type
+        self.weight = tensor.zeros((inputSize, outputSize), like) if weight is None else weight
+        self.gradWeight = tensor.zeros((inputSize, outputSize), like)
         if bias is not None:
             check.shape("bias", bias, outputSize)
             check.type_is("bias", bias, self._type)
-        self.bias = tensor.zeros((outputSize,), dtype) if bias is None else bias
-        self.gradBias = tensor.zeros((outputSize,), dtype)
+        self.bias = tensor.zeros((outputSize,), like) if bias is None else bias
+        self.gradBias = tensor.zeros((outputSize,), like)
         self.featureBias = self.gradFeatureBias = self.maxima = None
         if normalize:
             self.featureBias, self.gradFeatureBias, self.maxima = (
-                tensor.zeros((inputSize,), dtype) for _ in range(3))
+                tensor.zeros((inputSize,), like) for _ in range(3))
             self.sparseAxes = {"weight": 0, "featureBias": 0}
             self.stateNames = ("maxima",)
         self._before = self._normalized = self._gradKeys = None
@@ -334,10 +336,11 @@ class IndexLinear(_Entries):
         start = 0
         for index, (own, numbers) in enumerate(parts):
             K.first_outside(own, where, -self.keysOffset, self.inputSize - self.keysOffset)
-            if where[0] >= 0:
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0:
                 name = f"input[0][{index}]" if lists else "input[0]"
                 raise IndexError(
-                    f"{name}[{int(where[0])}] is {int(own[where[0]])}, but keys are {-self.keysOffset}.."
+                    f"{name}[{wrong}] is {int(own[wrong])}, but keys are {-self.keysOffset}.."
                     f"{self.inputSize - self.keysOffset - 1} "
                     "(nnmod counts from 0; Torch7 files are converted on load)")
             stop = start + own.size
@@ -348,9 +351,10 @@ class IndexLinear(_Entries):
             start = stop
         if len(input) == 3:
             K.entry_offsets(input[2], offsets, where)
-            if where[0] >= 0 or offsets[-1] != entries:
-                raise ShapeError(f"input[2], the sizes, must be >= 0 and add up to the {entries} keys, "
-                                 f"got a sum of {int(input[2].sum())}" + (" with one below 0" if where[0] >= 0 else ""))
+            wrong = int(tensor.host(where)[0])
+            if wrong >= 0 or int(offsets[-1]) != entries:
+                raise ShapeError(f"input[2], the sizes, must be >= 0 and add up to the {entries} keys, got a sum of "
+                                 f"{int(tensor.host(input[2]).sum())}" + (" with one below 0" if wrong >= 0 else ""))
 
     def _restoreState(self):
         kernels.of(self.maxima).index_restore(self._keys, self._before, self.maxima)
@@ -366,7 +370,7 @@ class IndexLinear(_Entries):
         values = self.resize("_gradForm", shape, like=dy)
         K.gemm(dy, self.weight, values, trans_b=True)
         if self._gradKeys is None or self._gradKeys.shape != shape:
-            keys = self.resize("_gradKeys", shape, dtype=_INT64)
+            keys = self.resize("_gradKeys", shape, like=dy, dtype=_INT64)
             tensor.copy(np.arange(self.inputSize) - self.keysOffset, keys)
         self.gradInput = [self._gradKeys, values]
         if _is_one(input):

@@ -280,7 +280,7 @@ class AbstractRecurrent(Module):
                 return {name: zeros(item, buffer.get(name)) for name, item in x.items()}
             if x.dtype.kind != "f":
                 return None
-            buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, x.shape, x.dtype)
+            buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, x.shape, x)
             tensor.fill(buffer, 0)
             return buffer
         self._noGradient = zeros(input, self._noGradient)
@@ -332,7 +332,7 @@ def mask_of_zero_rows(x, nInputDim, buffer):
         raise ShapeError(f"the first tensor of the input must have {nInputDim} dimensions, or "
                          f"{nInputDim + 1} with a batch, got {x.shape}")
     rows = x.shape[0] if x.ndim == nInputDim + 1 else 1
-    mask = tensor.resize(buffer, (rows,), np.dtype(np.uint8))
+    mask = tensor.resize(buffer, (rows,), x, np.dtype(np.uint8))
     kernels.of(x).zero_row_mask(x.reshape(rows, -1 if rows else 0), mask)
     return mask
 
@@ -356,7 +356,8 @@ def _fitting(name, given, like):
         raise ShapeError(f"{name} must have shape {like.shape}, got {given.shape}")
     if given.dtype != like.dtype:
         raise TypeError(f"{name} must be {like.dtype.name} like the module, got {given.dtype.name}")
-    return np.ascontiguousarray(given).reshape(like.shape)
+    check.same_device(name, given, "the output", like)
+    return tensor.dense(given)[0].reshape(like.shape)
 
 
 class Frame:
@@ -369,7 +370,7 @@ class Frame:
 
     def buffer(self, name, shape, like):
         """A tensor of this frame, its contents undefined; reused while the shape stays."""
-        found = self.buffers[name] = tensor.resize(self.buffers.get(name), tuple(shape), like.dtype)
+        found = self.buffers[name] = tensor.resize(self.buffers.get(name), tuple(shape), like)
         return found
 
     def zeros(self, name, shape, like):

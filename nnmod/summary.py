@@ -184,7 +184,7 @@ def is_below(path, container):
 
 
 def _root(array):
-    while isinstance(array.base, np.ndarray):
+    while tensor.is_tensor(array.base):
         array = array.base
     return array
 

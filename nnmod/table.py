@@ -365,7 +365,7 @@ class SplitTable(Module):
         if input.dtype.kind != "f":
             self.gradInput = None
             return None
-        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input.dtype)
+        self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input)
         for dx, dy in zip(self._slices(self._gradient), gradOutput):
             if dy is None:
                 tensor.fill(dx, 0)
@@ -450,6 +450,6 @@ def _scaled(buffer, value, factor):
         return [_scaled(old, entry, factor) for old, entry in zip(buffer, value)]
     if value is None:
         return None
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value.dtype)
+    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, value.shape, value)
     _scale(value, buffer, factor)
     return buffer

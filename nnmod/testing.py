@@ -2,7 +2,8 @@
 
 :func:`check_module` runs every check on one module, :func:`check_criterion` on a
 loss.  Each check raises AssertionError with words that name the module, the tensor and
-the place.  Gradients are compared with central finite differences in float64.
+the place.  Gradients are compared with central finite differences in float64.  A module on
+the CUDA device is tested there; inputs are NumPy arrays all the same.
 
 >>> import numpy as np, nnmod
 >>> check_module(lambda: nnmod.Linear(3, 2), np.random.default_rng(0).normal(size=(4, 3)))
@@ -22,8 +23,8 @@ from .module import gradient_name
 from .reshape import Identity
 from .testing_tools import (
     _allocates_nothing, _change, _compare, _copy, _declared_are, _double, _equal, _gradient_names,
-    _holds_no_buffers, _numeric, _passes_anything, _places, _poison_buffers, _raises, _read_only, _runner, _same,
-    _slope, _snapshot, _StateKeeper, _strided, _tensors_of, _to,
+    _holds_no_buffers, _numeric, _passes_anything, _place, _places, _poison_buffers, _raises, _read_only, _runner,
+    _same, _slope, _snapshot, _StateKeeper, _strided, _tensors_of, _to,
 )
 
 
@@ -107,7 +108,7 @@ def compare_gradients(module, input, samples=None, steps=(1e-6,), rtol=1e-6, ato
         The scale of backward.
     """
     module = _double(module)
-    input = _copy(input)
+    input = _place(module, _copy(input))
     rng = np.random.default_rng(20240607)
     draw = np.random.default_rng(1)
     state = random.get_state()
@@ -115,13 +116,13 @@ def compare_gradients(module, input, samples=None, steps=(1e-6,), rtol=1e-6, ato
     def forward():
         random.set_state(state)
         if module.inplace:
-            return module.forward(_copy(input))
+            return module.forward(_place(module, _copy(input)))
         return module.forward(input)
 
     gradOutput = nested.map(lambda y: rng.standard_normal(y.shape), forward())
 
     def loss():
-        return sum(float(np.vdot(y, dy)) for y, dy in
+        return sum(float(np.vdot(tensor.host(y), dy)) for y, dy in
                    zip(nested.leaves(forward()), nested.leaves(gradOutput)))
 
     # A training pass may move running statistics; every pass starts from the same.
@@ -129,13 +130,13 @@ def compare_gradients(module, input, samples=None, steps=(1e-6,), rtol=1e-6, ato
     params, grads = module.parameters()
     for grad in grads:
         grad[...] = rng.standard_normal(grad.shape)
-    before = [grad.copy() for grad in grads]
+    before = _copy(grads)
     keeper.restore()
     random.set_state(state)
-    given = _copy(input) if module.inplace else input
+    given = _place(module, _copy(input)) if module.inplace else input
     module.forward(given)
-    module.backward(given, _copy(gradOutput), scale)
-    accumulated = [grad.copy() for grad in grads]
+    module.backward(given, _place(module, _copy(gradOutput)), scale)
+    accumulated = _copy(grads)
     gradInput = _copy(module.gradInput)
 
     def compare(name, variable, actual, base, factor):
@@ -168,7 +169,7 @@ def compare_gradients(module, input, samples=None, steps=(1e-6,), rtol=1e-6, ato
 def check_criterion_gradients(make, input, target, eps=1e-6, rtol=1e-6, atol=1e-8):
     """A criterion's backward is the derivative of its forward."""
     criterion = _double(make())
-    input = _copy(input)
+    input, target = _place(criterion, _copy([input, target]))
     criterion.forward(input, target)
     actual = _copy(criterion.backward(input, target))
     for index, (x, dx) in enumerate(zip(nested.leaves(input), nested.leaves(actual), strict=True)):
@@ -196,10 +197,10 @@ def check_accumulation(make, input):
            [2 * grad for grad in once], 1e-9)
     module.zeroGradParameters()
     for grad in module.parameters()[1]:
-        assert not grad.any(), f"{module!r}: zeroGradParameters left a gradient"
+        assert not tensor.host(grad).any(), f"{module!r}: zeroGradParameters left a gradient"
     run(scale=0.0)
     for grad in module.parameters()[1]:
-        assert not grad.any(), f"{module!r}: backward with scale 0 changed a gradient"
+        assert not tensor.host(grad).any(), f"{module!r}: backward with scale 0 changed a gradient"
 
 
 def check_buffers(make, input):
@@ -237,7 +238,7 @@ def check_steady_state(make, input):
     not hold more than a few hundred bytes of array memory that was not there before.
     """
     module, run = _runner(make, input)
-    given, gradOutput = _copy(input), run.gradOutput
+    given, gradOutput = _place(module, _copy(input)), run.gradOutput
 
     def step():
         module.zeroGradParameters()
@@ -256,7 +257,7 @@ def check_new_shape(make, input):
     kept = _copy(first)
     smaller = nested.map(lambda x: x[:-1].copy(), input)
     try:
-        second = module.forward(smaller)
+        second = module.forward(_place(module, smaller))
     except ShapeError:
         return  # the first dimension is not free in this module
     shapes = nested.map(lambda y: y.shape, first), nested.map(lambda y: y.shape, second)
@@ -271,7 +272,8 @@ def check_nan(make, input):
     """
     module, run = _runner(make, input)
     poison = lambda x: np.full_like(x, np.nan)  # noqa: E731
-    outputs = [_copy(module.forward(_change(run.input, change))) for change in (poison, np.copy, lambda x: 1.7 - x)]
+    outputs = [_copy(module.forward(_place(module, _change(run.input, change))))
+               for change in (poison, np.copy, lambda x: 1.7 - x)]
     for y, plain, other in zip(*map(nested.leaves, outputs)):
         seen = np.isnan(y)
         # Zeros that a module fills in, as unpooling does around each maximum, stay what they are.
@@ -280,15 +282,16 @@ def check_nan(make, input):
     results = []
     for change in (poison, np.copy, np.negative):
         run.forward()
-        results.append(_copy(module.backward(run.given, _change(run.savedGradOutput, change))))
+        gradOutput = _place(module, _change(run.savedGradOutput, change))
+        results.append(_copy(module.backward(run.given, gradOutput)))
     for dx, plain, opposite in zip(*map(nested.leaves, results)):
         assert dx is None or dx.dtype.kind != "f" or np.array_equal(plain, opposite) or np.isnan(dx).any(), (
             f"{module!r}: backward hides NaN")
 
 
 def check_backends(make, input):
-    """The compiled kernels agree with the reference kernels, in float64 and in float32."""
-    if kernels.backend_name() == "reference":
+    """The compiled kernels, or those of the CUDA device, agree with the reference kernels, in float64 and float32."""
+    if kernels.backend_name() == "reference" and make().type().startswith("cpu."):
         return
     from .kernels import reference
 
@@ -296,8 +299,8 @@ def check_backends(make, input):
         module, run = _runner(make, input, convert)
         start = copy.deepcopy(module)
         results = _copy(run()), _copy(module.parameters()[1])
-        other, run_other = _runner(lambda: start, input, convert, like=run)
         with kernels.use_backend(reference):
+            other, run_other = _runner(start.cpu, input, convert, like=run)
             expected = _copy(run_other()), _copy(other.parameters()[1])
         _equal(module, f"{convert} results of the compiled and the reference kernels", list(results),
                list(expected), tolerance)
@@ -332,7 +335,7 @@ def check_clone(make, input):
     run.keeper.restore()  # a pass may have moved running statistics
     twin = module.clone()
     for a, b in zip(sum(module.parameters(), []), sum(twin.parameters(), [])):
-        assert not np.shares_memory(a, b), f"{module!r}: a clone shares a parameter"
+        assert not tensor.shares_memory(a, b), f"{module!r}: a clone shares a parameter"
     for m in twin.listModules():
         assert m.output is None and m.gradInput is None, f"{m!r}: a clone carries buffers"
     _, run_twin = _runner(lambda: twin, input, like=run)
@@ -357,22 +360,23 @@ def check_flat_parameters(make, input):
     params, grads = module.parameters()
     assert flat.shape == gradFlat.shape == (sum(p.size for p in values),)
     _equal(module, "the flat parameters", flat,
-           np.concatenate([p.ravel() for p in values]) if values else flat)
+           np.concatenate([tensor.host(p).ravel() for p in values]) if values else flat)
     for vector, tensors in ((flat, params), (gradFlat, grads)):
         for p in tensors:
-            assert np.shares_memory(p, vector), f"{module!r}: a parameter is not a view of the flat tensor"
+            assert tensor.shares_memory(p, vector), f"{module!r}: a parameter is not a view of the flat tensor"
     _equal(module, "results after getParameters", run(), expected)
     twin = module.clone()
     for a, b in zip(sum(module.parameters(), []), sum(twin.parameters(), [])):
-        assert not np.shares_memory(a, b), f"{module!r}: a clone of a flat module shares memory"
+        assert not tensor.shares_memory(a, b), f"{module!r}: a clone of a flat module shares memory"
 
 
 def check_types(make, input):
     """float() and double() convert everything and lose nothing; other dtypes are refused."""
     module = make()
-    module.forward(nested.map(_to(np.float32), input))
+    device = module.type().partition(".")[0]
+    module.forward(_place(module, nested.map(_to(np.float32), input)))
     values = _copy(module.parameters()[0])
-    assert module.double() is module and module.type() == "cpu.float64"
+    assert module.double() is module and module.type() == device + ".float64"
     _declared_are(module, np.float64)
     module.float()
     _declared_are(module, np.float32)
@@ -380,7 +384,7 @@ def check_types(make, input):
     module.double()
     indices = not any(x.dtype.kind == "f" for x in nested.leaves(input))  # no precision to be wrong in
     for wrong in () if indices else (np.float16, np.float32 if module.parameters()[0] else np.float16):
-        _raises(module, TypeError, lambda: module.forward(nested.map(_to(wrong), input)),
+        _raises(module, TypeError, lambda: module.forward(_place(module, nested.map(_to(wrong), input))),
                 f"an input of {wrong.__name__}", allow_pass=_passes_anything(module))
 
 
@@ -405,7 +409,7 @@ def check_text(make, input):
     for _ in range(2):
         assert type(module).__name__ in repr(module)
         assert type(module).__name__ in module._repr_html_()
-        module.forward(nested.map(_to(np.float32), input))
+        module.forward(_place(module, nested.map(_to(np.float32), input)))
 
 
 # -- errors ------------------------------------------------------------------------------
@@ -418,13 +422,13 @@ def check_errors(make, input):
     run()
     before = _snapshot(module)
     given, dy = run.given, run.gradOutput
-    more = nested.map(lambda g: np.concatenate([g.ravel(), g.ravel(), np.ones(1)]), dy)
+    more = _place(module, nested.map(lambda g: np.concatenate([g.ravel(), g.ravel(), np.ones(1)]), _copy(dy)))
     _raises(module, (ShapeError, ValueError), lambda: module.backward(given, more),
             "a gradOutput of another shape")
-    _raises(module, TypeError, lambda: module.backward(given, nested.map(_to(np.float32), dy)),
+    _raises(module, TypeError, lambda: module.backward(given, _place(module, nested.map(_to(np.float32), _copy(dy)))),
             "a gradOutput of another dtype")
     if not module.inplace:
-        other = nested.map(lambda x: x + 1, input)
+        other = _place(module, nested.map(lambda x: x + 1, input))
         _raises(module, RuntimeError, lambda: module.backward(other, dy), "backward with another input")
     error = _raises(net, (TypeError, ShapeError), lambda: net.forward("not a tensor"), "a string as input",
                     allow_pass=_passes_anything(module))
@@ -447,8 +451,8 @@ MODULE_CHECKS = (
 def check_criterion_buffers(make, input, target):
     """Buffers are reused and never read before they are written; arguments stay as they are."""
     criterion = _double(make())
-    input, target = _copy(input), _copy(target)
     saved = _copy([input, target])
+    input, target = _place(criterion, _copy([input, target]))
     loss = criterion.forward(input, target)
     assert isinstance(loss, float) and criterion.output == loss, f"{criterion!r}: forward must return a float"
     gradInput = criterion.backward(input, target)
@@ -463,6 +467,7 @@ def check_criterion_buffers(make, input, target):
 def check_criterion_strided(make, input, target):
     """Strided or read-only arguments give the same loss and gradient."""
     criterion = _double(make())
+    input, target = _place(criterion, [input, target])
     loss, expected = criterion.forward(input, target), _copy(criterion.backward(input, target))
     for arrange in (_strided, _read_only):
         given, wanted = arrange(input), nested.map(lambda t: arrange(t) if tensor.is_tensor(t) else t, target)
@@ -473,19 +478,21 @@ def check_criterion_strided(make, input, target):
 def check_criterion_steady_state(make, input, target):
     """After the first steps with one shape, a step allocates no tensor (see check_steady_state)."""
     criterion = _double(make())
+    input, target = _place(criterion, [input, target])
     _allocates_nothing(criterion, lambda: (criterion.forward(input, target), criterion.backward(input, target)))
 
 
 def check_criterion_nan(make, input, target):
     """NaN in the input arrives in the loss."""
     criterion = _double(make())
-    loss = criterion.forward(nested.map(lambda x: np.full_like(x, np.nan), input), target)
+    poison, target = _place(criterion, [nested.map(lambda x: np.full_like(x, np.nan), input), target])
+    loss = criterion.forward(poison, target)
     assert np.isnan(loss), f"{criterion!r} hides NaN: {loss}"
 
 
 def check_criterion_backends(make, input, target):
-    """The compiled kernels agree with the reference kernels."""
-    if kernels.backend_name() == "reference":
+    """The compiled kernels, or those of the CUDA device, agree with the reference kernels."""
+    if kernels.backend_name() == "reference" and make().type().startswith("cpu."):
         return
     from .kernels import reference
 
@@ -493,8 +500,10 @@ def check_criterion_backends(make, input, target):
         criterion = getattr(make(), convert)()
         cast = _to(tensor.dtype_of(criterion.type()))
         x, t = nested.map(cast, input), nested.map(lambda v: cast(v) if tensor.is_tensor(v) else v, target)
-        results = [np.float64(criterion.forward(x, t)), _copy(criterion.backward(x, t))]
+        given = _place(criterion, [x, t])
+        results = [np.float64(criterion.forward(*given)), _copy(criterion.backward(*given))]
         with kernels.use_backend(reference):
+            criterion = criterion.cpu()
             expected = [np.float64(criterion.forward(x, t)), _copy(criterion.backward(x, t))]
         _equal(criterion, f"{convert} results of the compiled and the reference kernels",
                results, expected, tolerance)
@@ -503,6 +512,7 @@ def check_criterion_backends(make, input, target):
 def check_criterion_state(make, input, target):
     """clearState, clone, types, pickle and repr work, in the children too."""
     criterion = _double(make())
+    input, target = _place(criterion, [input, target])
     loss = criterion.forward(input, target)
     gradient = _copy(criterion.backward(input, target))
     assert criterion.clearState() is criterion, f"{criterion!r}: clearState must return self"
@@ -511,7 +521,7 @@ def check_criterion_state(make, input, target):
         assert twin.forward(input, target) == loss, f"{criterion!r}: a copy has another loss"
         _equal(criterion, "gradInput of a copy", twin.backward(input, target), gradient)
     for m in criterion.float().double()._castModules():
-        assert m.type() == "cpu.float64", f"{m!r} is {m.type()} after double()"
+        assert m.type().endswith(".float64"), f"{m!r} is {m.type()} after double()"
         _declared_are(m, np.float64)
     assert type(criterion).__name__ in repr(criterion)
     assert type(criterion).__name__ in criterion._repr_html_()
@@ -521,12 +531,13 @@ def check_criterion_errors(make, input, target):
     """Wrong shapes and dtypes raise the right exception."""
     criterion = _double(make())
     kinds = (ShapeError, TypeError, IndexError)
-    wrong = np.zeros((2, 3, 4, 5, 6))
+    narrow = _place(criterion, nested.map(_to(np.float16), input)) if criterion.type().startswith("cpu.") else 1.0
+    wrong, input, target = _place(criterion, [np.zeros((2, 3, 4, 5, 6)), input, target])
     # With no target to compare with, or one number for all, any shape may be right.
-    free = target is None or not isinstance(target, (list, np.ndarray))
+    free = target is None or not (isinstance(target, list) or tensor.is_tensor(target))
     _raises(criterion, kinds, lambda: criterion.forward(wrong, target), f"an input {tensor.describe(wrong)}",
             allow_pass=free)
-    for given in (nested.map(_to(np.float16), input), [1.0], "text"):
+    for given in (narrow, [1.0], "text"):
         _raises(criterion, kinds, lambda: criterion.forward(given, target),
                 f"an input {tensor.describe(given)}")
     if target is not None:

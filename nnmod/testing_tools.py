@@ -11,7 +11,7 @@ from .reshape import Identity
 
 def _numeric(variable, loss, eps, keeper=None):
     """The gradient of loss() by *variable*, by central differences."""
-    gradient = np.empty_like(variable)
+    gradient = np.empty(variable.shape, variable.dtype)
     for place in np.ndindex(variable.shape):
         gradient[place] = _slope(variable, place, loss, eps, keeper)
     return gradient
@@ -19,7 +19,7 @@ def _numeric(variable, loss, eps, keeper=None):
 
 def _slope(variable, place, loss, eps, keeper=None):
     """The derivative of loss() by one element of *variable*, by a central difference."""
-    saved = variable[place]
+    saved = tensor.number(variable, place)
     values = []
     for shifted in (saved + eps, saved - eps):
         if keeper is not None:
@@ -40,6 +40,7 @@ def _places(shape, samples, draw):
 
 
 def _compare(module, name, actual, expected, rtol, atol):
+    actual = tensor.host(actual)
     assert actual.shape == expected.shape, (
         f"{module!r}: {name} has shape {actual.shape}, not {expected.shape}")
     if not actual.size:
@@ -72,7 +73,7 @@ def _allocates_nothing(module, step):
     step()
     assert tensor.allocations == count, (
         f"{module!r} allocates {tensor.allocations - count} tensors in each step of a steady state")
-    if kernels.backend_name() == "reference":
+    if kernels.backend_name() == "reference" or module.type().startswith("cuda."):
         return  # NumPy expressions make temporaries
     domain = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
     tracemalloc.start()
@@ -104,19 +105,22 @@ class _Run:
         self.gradOutput = nested.map(
             lambda y: rng.standard_normal(y.shape).astype(y.dtype), output)
         self.savedGradOutput = _copy(self.gradOutput)
+        self.gradOutput = _place(module, self.gradOutput)
         self.keeper.restore()
 
     def forward(self, arrange=None):
         """forward of a copy of the input, from the same statistics and random state."""
         self.keeper.restore()
         random.set_state(self.random)
-        self.given = arrange(_copy(self.input)) if arrange else _copy(self.input)
+        self.given = _place(self.module, _copy(self.input))
+        if arrange:
+            self.given = arrange(self.given)
         return self.module.forward(self.given)
 
     def __call__(self, scale=1.0, arrange=None):
         """forward and backward: ``[output, gradInput]``."""
         output = self.forward(arrange)
-        gradOutput = _copy(self.savedGradOutput)
+        gradOutput = _place(self.module, _copy(self.savedGradOutput))
         if arrange:
             gradOutput = arrange(gradOutput)
         self.gradOutput = gradOutput
@@ -127,7 +131,7 @@ class _Run:
 def _runner(make, input, convert="double", like=None):
     module = make()
     if any(not m.sizesKnown for m in module.listModules()):
-        module.forward(nested.map(_to(np.float32), input))  # sizes that were left out
+        module.forward(_place(module, nested.map(_to(np.float32), input)))  # sizes that were left out
         module.clearState()
     module = getattr(module, convert)()
     input = nested.map(_to(tensor.dtype_of(module.type())), input)
@@ -140,7 +144,15 @@ def _double(module):
 
 
 def _copy(value):
-    return nested.map(lambda x: x.copy() if tensor.is_tensor(x) else x, value)
+    """A copy of *value*, on the host."""
+    return nested.map(lambda x: np.array(tensor.host(x), order="C") if tensor.is_tensor(x) else x, value)
+
+
+def _place(module, value):
+    """*value* where *module* is: itself on the CPU, a copy on the device."""
+    if module.type().startswith("cpu."):
+        return value
+    return nested.map(lambda x: tensor.cuda(x) if tensor.is_tensor(x) else x, value)
 
 
 def _to(dtype):
@@ -156,7 +168,7 @@ def _change(value, function):
 def _strided(value):
     """The same numbers with a gap after each."""
     def spread(x):
-        wide = np.zeros((*x.shape, 2), x.dtype)
+        wide = tensor.zeros((*x.shape, 2), x)
         wide[..., 0] = x
         return wide[..., 0]
     return nested.map(spread, value)
@@ -165,13 +177,14 @@ def _strided(value):
 def _read_only(value):
     def freeze(x):
         x = x.copy()
-        x.flags.writeable = False
+        if not tensor.is_on_device(x):  # where nothing is read-only
+            x.flags.writeable = False
         return x
     return nested.map(freeze, value)
 
 
 def _equal(module, what, actual, expected, tolerance=0.0):
-    actual, expected = list(nested.leaves(actual)), list(nested.leaves(expected))
+    actual, expected = list(nested.leaves(_seen(actual))), list(nested.leaves(_seen(expected)))
     assert len(actual) == len(expected), f"{module!r}: {what}: another number of tensors"
     for a, b in zip(actual, expected):
         if a is None or b is None:
@@ -185,6 +198,11 @@ def _equal(module, what, actual, expected, tolerance=0.0):
             f"{np.nanmax(np.abs(np.asarray(a) - b)):.3g} (NaN: {int(np.isnan(a).sum())})")
 
 
+def _seen(value):
+    """*value* with its tensors on the host, to be looked at."""
+    return nested.map(lambda x: tensor.host(x) if tensor.is_tensor(x) else x, value)
+
+
 def _tensors_of(value):
     return [x for x in nested.leaves(value) if tensor.is_tensor(x)]
 
@@ -193,7 +211,7 @@ def _poison_buffers(module, given):
     """Fill every buffer with NaN that is not what the caller gave, or a view of it."""
     for m in module.listModules():
         for buffer in _tensors_of([getattr(m, name) for name in ("output", "gradInput", *m.bufferNames)]):
-            if buffer.dtype.kind == "f" and not any(np.may_share_memory(buffer, x) for x in _tensors_of(given)):
+            if buffer.dtype.kind == "f" and not any(tensor.shares_memory(buffer, x) for x in _tensors_of(given)):
                 buffer.fill(np.nan)
 
 
@@ -226,7 +244,7 @@ def _declared_are(module, dtype):
 
 
 def _snapshot(module):
-    return [getattr(m, name).copy() for m in module.listModules() for name in m._tensorNames()
+    return [_copy(getattr(m, name)) for m in module.listModules() for name in m._tensorNames()
             if getattr(m, name, None) is not None]
 
 

@@ -89,6 +89,9 @@ def time_layers(net, input, repeats=None, seconds=2.0):
     if repeats is not None:
         check.positive(repeats=repeats)
     check.number(low=0, seconds=seconds)
+    if net.type().startswith("cuda."):
+        raise TypeError("layers are timed on the CPU, net.cpu(): the device works on while Python goes ahead, so "
+                        "its clock would be another")
     net = net.clone()
     found = summary.summarize(net, input)
     rng = np.random.default_rng(1)

@@ -69,13 +69,13 @@ class Windowed(BiasOption, Module):
         raise NotImplementedError(f"{type(self).__name__} must define _fanIn()")
 
     def _allocate(self):
-        dtype = tensor.dtype_of(self._type)
+        like = self._type
         shapes = self._shapes()
-        self.weight = tensor.empty(shapes["weight"], dtype)
-        self.gradWeight = tensor.zeros(shapes["weight"], dtype)
+        self.weight = tensor.empty(shapes["weight"], like)
+        self.gradWeight = tensor.zeros(shapes["weight"], like)
         if self.hasBias:
-            self.bias = tensor.empty(shapes["bias"], dtype)
-            self.gradBias = tensor.zeros(shapes["bias"], dtype)
+            self.bias = tensor.empty(shapes["bias"], like)
+            self.gradBias = tensor.zeros(shapes["bias"], like)
         self.reset()
 
     @property

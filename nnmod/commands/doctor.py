@@ -18,7 +18,8 @@ EXTRAS = ("safetensors", "matplotlib", "tqdm", "scipy", "mlxtend", "numba-cuda")
 
 def run(options):
     """Say what is installed and where, and test the kernels; 1 if a result is wrong."""
-    facts = {"nnmod": _nnmod(), "system": _system(), "packages": _packages(), "cache": _cache()}
+    facts = {"nnmod": _nnmod(), "system": _system(), "packages": _packages(), "cache": _cache(),
+             "cuda": _cuda()}
     if not options.no_test:
         facts["test"] = self_test()
     bad = [name for name, found in facts.get("test", {}).items() if not found["right"]]
@@ -89,6 +90,16 @@ def _cache():
     from ..kernels.cpu import cache
     count, size = cache.usage()
     return {"place": str(cache.directory()), "files": count, "bytes": size, "writable": cache.writable()}
+
+
+def _cuda():
+    """Which engine runs kernels for CUDA, or why none does."""
+    try:
+        kernels.device()
+    except (RuntimeError, ValueError) as error:
+        return {"engine": None, "reason": str(error)}
+    from ..kernels.cuda.engine import engine
+    return {"engine": engine().name, "device": engine().describe()}
 
 
 # -- the self-test ------------------------------------------------------------------
@@ -180,6 +191,10 @@ def _tell(facts, bad):
         if not cache["writable"]:
             line("", "it cannot be written: every process compiles what is not there")
         line("holds", f"{cache['files']} files, {size_text(cache['bytes'])}")
+    say("cuda")
+    cuda = facts["cuda"]
+    line("engine", cuda["engine"] or "none")
+    line("", cuda["device"] if cuda["engine"] else cuda["reason"])
     if "test" in facts:
         say("self-test, beside NumPy in float64")
         width = max(map(len, facts["test"]))

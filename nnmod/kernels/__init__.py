@@ -24,6 +24,10 @@ from . import optim_formulas as optim_formulas
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _cpu_backend = None
 
+#: The class of tensors on the CUDA device, once there was one: kernels.cuda puts it here, so
+#: that nobody imports it who has none.
+device_types = ()
+
 
 def of(first, *others) -> ModuleType:
     """The backend that owns these tensors; None stands for an absent optional.
@@ -31,6 +35,7 @@ def of(first, *others) -> ModuleType:
     Raises TypeError unless all are float32 or all float64 on one device: kernels
     are compiled for that case and no other, and nothing is copied behind your back.
     """
+    on_device = device_types and _one_device(first, others)
     try:
         dtype = first.dtype
         for tensor in others:
@@ -44,7 +49,46 @@ def of(first, *others) -> ModuleType:
             f"kernels work on float32 or float64, got {_describe(first)}; "
             "convert it with .astype(np.float32)"
         )
-    return _cpu_backend or _load_cpu_backend()
+    return _cuda_backend() if on_device else _cpu_backend or _load_cpu_backend()
+
+
+def is_on_device(value):
+    """Whether *value* is a tensor on the CUDA device."""
+    return isinstance(value, device_types)
+
+
+def _one_device(first, others):
+    """Whether the tensors are on the CUDA device; raises TypeError where only some are."""
+    on_device = isinstance(first, device_types)
+    for tensor in others:
+        if tensor is not None and isinstance(tensor, device_types) != on_device:
+            raise _mixed(first, tensor)
+    return on_device
+
+
+def device():
+    """The class of tensors on the CUDA device.
+
+    Raises RuntimeError where there is no CUDA, and says what to install or set.
+    """
+    if not device_types:
+        try:
+            from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
+        except ImportError as error:
+            raise RuntimeError(NO_CUDA) from error
+        engine.engine()
+        array.register()
+    return device_types[0]
+
+
+#: What is said where there is no CUDA.
+NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
+           "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+
+
+def _cuda_backend():
+    from . import cuda
+    return cuda
 
 
 def elementwise(formula, outputs=1):
@@ -183,7 +227,7 @@ class _Elementwise:
         if len(args) != self._arguments:
             raise TypeError(f"{self!r} takes {self._arguments} arguments, got {len(args)}")
         for tensor in tensors:
-            if not isinstance(tensor, np.ndarray):
+            if not _is_tensor(tensor):
                 raise TypeError(f"{self!r} takes {len(tensors)} tensors first, got {_describe(tensor)}")
             if tensor.shape != tensors[0].shape:
                 raise ValueError(f"{self!r}: tensors must have one shape, got {tensors[0].shape} "
@@ -193,13 +237,23 @@ class _Elementwise:
         if kernel is None:
             kernel = backend.elementwise(self.formula, len(tensors) - self.outputs, self.outputs)
             self._compiled[backend] = kernel
-            if hasattr(kernel, "direct"):
+            if not isinstance(tensors[0], device_types) and hasattr(kernel, "direct"):
                 self._direct, self._direct_backend = kernel.direct(self._checked), backend
-        kernel(*args)
+        if isinstance(tensors[0], device_types) and not all(tensor.dense for tensor in tensors):
+            self._strided_on_device(kernel, tensors, args[len(tensors):])
+        else:
+            kernel(*args)
+
+    def _strided_on_device(self, kernel, tensors, numbers):
+        """The same through dense copies; what is an input and an output stays one."""
+        copies = {id(tensor): tensor if tensor.dense else tensor.copy() for tensor in tensors}
+        kernel(*[copies[id(tensor)] for tensor in tensors], *numbers)
+        for tensor in tensors[len(tensors) - self.outputs:]:
+            tensor.copy_(copies[id(tensor)])
 
     def _count_tensors(self, args):
         count = 0
-        while count < len(args) and isinstance(args[count], np.ndarray):
+        while count < len(args) and _is_tensor(args[count]):
             count += 1
         if len(args) == self._arguments:
             if count <= self.outputs:
@@ -224,11 +278,11 @@ class _ElementwiseSum:
         self._compiled = {}  # (backend, number of tensors) -> kernel
 
     def __call__(self, *args):
-        if len(args) != self._arguments or not isinstance(args[0], np.ndarray):
+        if len(args) != self._arguments or not _is_tensor(args[0]):
             raise TypeError(f"{self!r} takes {self._arguments} arguments, tensors and then numbers, "
                             f"got {', '.join(map(_describe, args))}")
         count = 1
-        while count < len(args) and isinstance(args[count], np.ndarray):
+        while count < len(args) and _is_tensor(args[count]):
             count += 1
         tensors = args[:count]
         for tensor in tensors:
@@ -239,7 +293,8 @@ class _ElementwiseSum:
         kernel = self._compiled.get((backend, count))
         if kernel is None:
             kernel = self._compiled[backend, count] = backend.elementwise_sum(self.formula, count)
-        out = np.empty(1)  # not kept: two Python threads may be here at once
+        # Not kept: two Python threads may be here at once.
+        out = np.empty(1) if not isinstance(tensors[0], device_types) else tensors[0].empty(1, _FLOAT64)
         kernel(*tensors, out, *args[count:])
         return float(out[0])
 
@@ -267,11 +322,19 @@ def _load_cpu_backend():
 def _mixed(first, other):
     return TypeError(
         f"tensors must share one device and one dtype, got {_describe(first)} and {_describe(other)}; "
-        "convert the module with .float() or .double(), or the tensor with .astype"
+        + ("convert the module with .cuda() or .cpu(), or the tensor with nnmod.cuda(array) or .numpy()"
+           if is_on_device(first) != is_on_device(other) else
+           "convert the module with .float() or .double(), or the tensor with .astype")
     )
+
+
+def _is_tensor(value):
+    return isinstance(value, np.ndarray) or isinstance(value, device_types)
 
 
 def _describe(tensor):
     if isinstance(tensor, np.ndarray):
         return f"cpu.{tensor.dtype.name} {tensor.shape}"
+    if is_on_device(tensor):
+        return repr(tensor)
     return type(tensor).__name__

@@ -38,13 +38,13 @@ def checkgrad(opfunc, x, eps=1e-7):
     check.number(math.ulp(0), eps=eps)
     protocol.vector("x", x)
     _, dfdx = protocol.evaluate(opfunc, x)
-    exact, estimate = tensor.empty(x.shape, x.dtype), tensor.empty(x.shape, x.dtype)
+    exact, estimate = tensor.empty(x.shape, x), tensor.empty(x.shape, x)
     tensor.copy(dfdx, exact)
     for index in range(x.size):
-        before = x[index]
+        before = tensor.number(x, index)
         try:
             x[index] = before + eps
-            if x[index] == before:
+            if tensor.number(x, index) == before:
                 raise ValueError(f"eps must be large enough to change x[{index}], {before}, of dtype "
                                  f"{x.dtype.name}, got {eps}")
             above, _ = protocol.evaluate(opfunc, x)
@@ -53,7 +53,7 @@ def checkgrad(opfunc, x, eps=1e-7):
         finally:
             x[index] = before
         estimate[index] = (above - below) / (2 * eps)
-    apart, together = tensor.empty(x.shape, x.dtype), tensor.empty(x.shape, x.dtype)
+    apart, together = tensor.empty(x.shape, x), tensor.empty(x.shape, x)
     combine(exact, estimate, apart, 1, -1)
     combine(exact, estimate, together, 1, 1)
     difference, size = math.sqrt(dot(apart, apart)), math.sqrt(dot(together, together))

@@ -79,7 +79,7 @@ def cmaes(opfunc, x, config=None, state=None):
     generator = random if generator is None else generator
     popsize = 4 + math.floor(3 * math.log(x.size)) if popsize is None else popsize
     maxEval = 1e3 * x.size**2 if maxEval is None else maxEval
-    cloud = _Cloud(x.astype(np.float64), sigma, popsize)
+    cloud = _Cloud(tensor.host(x).astype(np.float64), sigma, popsize)
     start, best, count, stopped = x.copy(), (math.inf, x.copy()), 0, []
 
     def loss(point):

@@ -76,6 +76,7 @@ def de(opfunc, x, config=None, state=None):
     popsize = max(10 * x.size, 3) if popsize is None else popsize
     maxFEs = 100 * popsize if maxFEs is None else maxFEs
 
+    # Points are bred on the host, wherever x is.
     population = tensor.empty((popsize, x.size), x.dtype)
     children = tensor.empty((popsize, x.size), x.dtype)
     chances = tensor.empty(x.shape, "float64")

@@ -80,7 +80,7 @@ def memory(state, name, x, value=0):
     """``state[name]``, a tensor like *x*; the first time a new one filled with *value*."""
     kept = state.get(name)
     if kept is None:
-        kept = state[name] = tensor.empty(x.shape, x.dtype)
+        kept = state[name] = tensor.empty(x.shape, x)
         tensor.fill(kept, value)
     else:
         like_x(f"state[{name!r}]", kept, x)

@@ -149,7 +149,7 @@ def _bound(name, value, x, absent):
         protocol.like_x(name, value, x)
     else:
         check.number(**{f"the bound {name}": value})
-    return np.broadcast_to(np.asarray(value, np.float64), x.shape)
+    return np.broadcast_to(np.asarray(tensor.host(value), np.float64), x.shape)
 
 
 def _minimize(name, method, opfunc, x, state, options, bounds=None):
@@ -166,15 +166,15 @@ def _minimize(name, method, opfunc, x, state, options, bounds=None):
         f = float(f)
         if not fs:
             fs.append(f)
-        return f, dfdx.astype(np.float64)  # a copy: opfunc may use the tensor again
+        return f, tensor.host(dfdx).astype(np.float64)  # a copy: opfunc may use the tensor again
 
     def after_step(intermediate_result):
         fs.append(float(intermediate_result.fun))
 
     try:
         result = optimize.minimize(
-            evaluate, start.astype(np.float64), jac=True, method=method, callback=after_step, options=options,
-            bounds=None if bounds is None else optimize.Bounds(*bounds))
+            evaluate, tensor.host(start).astype(np.float64), jac=True, method=method, callback=after_step,
+            options=options, bounds=None if bounds is None else optimize.Bounds(*bounds))
     except BaseException:
         tensor.copy(start, x)
         raise

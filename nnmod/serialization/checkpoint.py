@@ -43,7 +43,8 @@ def save_checkpoint(path, model, **extra):
         Replaced in one step when all is on disk: a crash, or a full disk, leaves the
         old file as it was.
     model : Module or Criterion
-        Its parameters and state are saved in the dtype that they have.  **Gradients
+        Its parameters and state are saved in the dtype that they have, and loaded on the CPU
+        wherever they were: ``load_checkpoint(path)["model"].cuda()``.  **Gradients
         are not**: they are 0 after loading, so save between steps, not between
         backwards that still add up.  Buffers are not saved either.
     extra : None, booleans, numbers, strings, tensors, modules, and lists, tuples, dicts and sets of them
@@ -151,7 +152,7 @@ class _Writer:
                               for key, item in value.items()]}
         if isinstance(value, np.generic) and value.dtype.name in _DTYPES:
             return {"$scalar": [value.dtype.name, self.value(value.item(), where)]}
-        if isinstance(value, np.ndarray):
+        if tensor.is_tensor(value):
             return {"$tensor": self._tensor(value, where)}
         if isinstance(value, Stateful):
             return {"$module": self._module(value, where)}
@@ -170,7 +171,7 @@ class _Writer:
         while name in self.tensors:
             name += "'"
         # safetensors copies memory as it lies.
-        self.tensors[name] = np.asarray(value, value.dtype.newbyteorder("="), order="C")
+        self.tensors[name] = np.asarray(tensor.host(value), value.dtype.newbyteorder("="), order="C")
         self._names[id(value)] = name, value
         return name
 
@@ -187,7 +188,10 @@ class _Writer:
         for name, value in module.__getstate__().items():
             if name in scratch:
                 continue
-            if name in gradients and isinstance(value, np.ndarray):
+            if name in module._typeNames:
+                # Files know no device: what was on one is loaded on the CPU.
+                entry["state"][name] = "cpu." + value.partition(".")[2]
+            elif name in gradients and tensor.is_tensor(value):
                 param = getattr(module, gradients[name], None)
                 entry["state"][name] = self._gradient(
                     value, param, _join(where, gradients[name]), _join(where, name))
@@ -201,14 +205,14 @@ class _Writer:
         """A gradient is stored as the name of its parameter: zeros like it."""
         if id(value) in self._gradients:
             return {"$zeros": self._gradients[id(value)][0]}
-        if isinstance(param, np.ndarray) and (param.shape, param.dtype) == (value.shape, value.dtype):
+        if tensor.is_tensor(param) and (param.shape, param.dtype) == (value.shape, value.dtype):
             name = self._tensor(param, where_param)
             if name not in self._twins:
                 self._twins.add(name)
                 self._gradients[id(value)] = name, value
                 return {"$zeros": name}
         # A second gradient of a shared parameter is a tensor of its own.
-        return {"$tensor": self._tensor(np.zeros_like(value), where)}
+        return {"$tensor": self._tensor(np.zeros(value.shape, value.dtype), where)}
 
 
 def _join(where, step):

@@ -1,6 +1,7 @@
 """From Python's values and nnmod's modules to the raw objects of a .t7 file, without recursion."""
 import numpy as np
 
+from .. import tensor
 from ..confusion import ConfusionMatrix
 from ..criterion import Criterion
 from ..decorator import GPU, WeightNorm
@@ -58,7 +59,11 @@ class _Writer:
             return value.encode()
         if id(value) in self._known:
             return self._known[id(value)][0]
-        written = value.forFile() if isinstance(value, Stateful) else value
+        written = value
+        if isinstance(value, Stateful):
+            written = (value.clone().cpu() if value.type().startswith("cuda.") else value).forFile()
+        elif tensor.is_tensor(value):
+            written = tensor.host(value)
         made = self._made(written, where)
         if written is not value:
             self._known[id(value)] = made, value

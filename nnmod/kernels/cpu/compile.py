@@ -14,6 +14,7 @@ import types
 
 import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types as numba_types
 from numba.core import cgutils
@@ -82,7 +83,7 @@ def fingerprint(function):
     seen = set()
 
     def add(value):
-        if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        if isinstance(value, (bool, int, float, complex, str, bytes, type(None), np.generic)):
             digest.update(repr(value).encode())
         elif isinstance(value, (tuple, frozenset)):
             for item in value if isinstance(value, tuple) else sorted(value, key=repr):

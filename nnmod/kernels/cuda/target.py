@@ -90,5 +90,9 @@ def _versions():
 def _sources():
     """A digest of the files that kernels may inline from."""
     here = pathlib.Path(__file__).parent
-    files = sorted([*here.glob("*.py"), *here.parent.glob("*.py")])
-    return digest(*(file.read_text() for file in files))
+    files = sorted([*here.glob("*.py"), here.parent / "formulas.py", here.parent / "optim_formulas.py"])
+    return digest(*(file.read_text() for file in files if file.stem not in _HOST_ONLY))
+
+
+#: Files of this folder with no function that a kernel could call.
+_HOST_ONLY = {"__init__", "allocator", "array", "dlpack", "engine", "launch"}

@@ -55,7 +55,7 @@ def compiled_for(function, args, compute_capability=(9, 0), fastmath=False):
     key = function, types, compute_capability, fastmath
     found = _kernels.get(key)
     if found is None:
-        text = target.ptx(function, types, compute_capability, fastmath)
+        text = target.ptx(function, types, compute_capability, fastmath, getattr(function, "launch_bounds", None))
         with _lock:
             found = _kernels[key] = Kernel(text, function.__name__)
     return found, types

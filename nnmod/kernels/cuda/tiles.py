@@ -1,0 +1,240 @@
+"""The tile of a matrix product: what GEMM and convolution have in common, as generated source.
+
+A block of threads computes a tile of c = a b.  Step by step along k it loads a slice of a and
+one of b, four numbers a thread, into shared memory, and every thread multiplies runs of both
+that it holds in registers.  Shared memory is double: while one half is multiplied, the next
+slice is already on its way from global memory, in registers.
+
+Where a and b come from and where c goes differs: a kernel is the loop below with its own lines
+for that (see :func:`tiled_kernel`).  The multiplications are written out one by one, as LLVM
+code: in Python's text they would take minutes to compile.
+"""
+import functools
+import linecache
+from collections import namedtuple
+
+import numpy as np
+from llvmlite import ir
+from numba.cuda import types
+
+from .target import cuda
+from .vectors import aligned, intrinsic, load4, pointer4, store4
+
+#: A slice of a tile is so many numbers deep: then each thread loads four of a and four of b.
+DEPTH = 8
+
+
+class Tile(namedtuple("Tile", "rows columns run_rows run_columns")):
+    """So many rows and columns of c to a block, and to a thread of it."""
+
+    @property
+    def threads(self):
+        """How many threads a block has."""
+        return self.rows * self.columns // (self.run_rows * self.run_columns)
+
+    @property
+    def name(self):
+        """Such as "64x64"."""
+        return f"{self.rows}x{self.columns}"
+
+
+LARGE, MIDDLE, SMALL = Tile(128, 128, 8, 8), Tile(64, 64, 8, 4), Tile(32, 32, 4, 4)
+#: Registers for at least so many blocks on a multiprocessor: what the compiler is held to.
+BLOCKS_PER_PROCESSOR = {LARGE: 2, MIDDLE: 4, SMALL: 8}
+#: The multiprocessors that work is divided for.  A number of its own, asked of no GPU: sums
+#: are cut by it, and the same network should give the same bits on every GPU.
+PROCESSORS = 128
+
+
+def choose(rows, columns, depth, dtype, batches=1):
+    """The tile for a product (rows, depth) (depth, columns), and into how many parts its depth is cut.
+
+    The largest tile that still gives every multiprocessor a block; for float64 not the largest
+    of all, whose sums would not fit into the registers.  Where even the smallest leaves
+    multiprocessors idle and the depth is long, the depth is cut: each part is summed by a block
+    of its own, and the parts are then added in a fixed order.
+    """
+    tiles = [LARGE, MIDDLE, SMALL] if np.dtype(dtype).itemsize == 4 else [MIDDLE, SMALL]
+    for tile in tiles:
+        blocks = batches * -(-rows // tile.rows) * -(-columns // tile.columns)
+        if blocks >= PROCESSORS:
+            return tile, 1
+    # Too small to fill the GPU by its size alone: tiles as large as the product, and its depth cut.
+    tile = next((t for t in tiles if rows > t.rows // 2 and columns > t.columns // 2
+                 and depth >= 16 * t.rows), tiles[-1])
+    blocks = batches * -(-rows // tile.rows) * -(-columns // tile.columns)
+    return tile, max(1, min(2 * PROCESSORS // max(blocks, 1), depth // 256, 64))
+
+
+def share(depth, parts):
+    """How deep each of *parts* parts is: whole slices."""
+    return -(-(-(-depth // parts)) // DEPTH) * DEPTH
+
+
+def tiled_kernel(name, dtype, tile, arguments, begin, load, store_a, store_b, end, names):
+    """A kernel: the loop over slices of a tile, with lines of source of its own.
+
+    arguments  the kernel's, as source
+    begin      lines before the loop: which tile this block has (``top``, ``left``), ``first`` and
+               ``last`` of its depth, and what the loads need
+    load       lines that set a0 .. a3 and b0 .. b3 for the slice that begins at ``k``
+    store_a, store_b  lines that put them into shared memory, from ``at`` on
+    end        lines after the loop; ``sum4_4(sums)`` reads four of the first row from the fourth
+               on, and ``rotate(sums)`` makes the next row the first
+    names      what the lines name: functions, constants
+
+    In all lines ``u`` makes an unsigned int and ``wide`` one of 64 bits, ``PITCH_A`` and ``PITCH_B``
+    are the distances of rows in shared memory, ``place`` is shared memory for four unsigned ints,
+    ``thread`` is the thread's number, and its run begins at ``run_top``, ``run_left`` of the tile.
+    """
+    a_gap, b_gap = tile.rows * 4 // tile.run_rows, tile.columns * 4 // tile.run_columns
+    lines = [f"def {name}({arguments}):",
+             f"    shared_a = cuda.shared.array({2 * DEPTH * pitch(tile.rows)}, number, alignment=16)",
+             f"    shared_b = cuda.shared.array({2 * DEPTH * pitch(tile.columns)}, number, alignment=16)",
+             "    place = cuda.shared.array(4, u)",
+             "    thread = u(cuda.threadIdx.x)",
+             "    block = u(cuda.blockIdx.x)",
+             f"    run_left = (thread % u({b_gap // 4})) * u(4)",
+             f"    run_top = (thread // u({b_gap // 4})) * u(4)"]
+    lines += indented(begin, 4)
+    lines += [f"    sums = cuda.local.array({tile.run_rows * tile.run_columns}, number)", "    clear(sums)",
+              "    k = first", *indented(load, 4), "    at = u(0)", *indented(store_a, 4), *indented(store_b, 4),
+              "    cuda.syncthreads()", "    half = u(0)",
+              "    while True:",
+              f"        k = u(k + u({DEPTH}))", "        more = k < last", "        if more:", *indented(load, 12),
+              f"        multiply(sums, shared_a, u(half * u({DEPTH}) * u(PITCH_A) + run_top),",
+              f"                 shared_b, u(half * u({DEPTH}) * u(PITCH_B) + run_left))"]
+    # The other half was last read before the barrier of the round before: it is free.
+    lines += ["        if not more:", "            break", "        half = half ^ u(1)",
+              f"        at = u(half * u({DEPTH}))",
+              *indented(store_a, 8), *indented(store_b, 8), "        cuda.syncthreads()"]
+    lines += indented(end, 4)
+    space = {"cuda": cuda, "u": np.uint32, "wide": np.uint64, "number": np.dtype(dtype).type, "load4": load4,
+             "store4": store4, "multiply": multiplier(tile), "clear": clearer(tile), "rotate": rotator(tile),
+             "aligned": aligned, "PITCH_A": pitch(tile.rows), "PITCH_B": pitch(tile.columns),
+             **{f"sum4_{n}": quad(n) for n in range(0, tile.run_columns, 4)}, **names}
+    made = compiled(name, lines, space)
+    made.launch_bounds = tile.threads, BLOCKS_PER_PROCESSOR[tile] if np.dtype(dtype).itemsize == 4 else 1
+    return made
+
+
+def pitch(size):
+    """The distance of rows in shared memory: with four more, no column is all in one or two banks."""
+    return size + 4
+
+
+@functools.cache
+def multiplier(tile):
+    """``multiply(sums, a, a_at, b, b_at)``: sums <- sums + a slice of a times a slice of b, of a thread's runs.
+
+    sums  (run_rows * run_columns,) local; every place in it is a constant, so that LLVM keeps it in registers
+    a, b  shared memory, where the runs begin at a_at and b_at in the slice's first row
+    """
+    @intrinsic
+    def multiply(typingctx, sums, a, a_at, b, b_at):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(sums)(context, builder, args[0]).data
+            shared_a, shared_b = signature.args[1], signature.args[3]
+            places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
+            values = [builder.load(place) for place in places]
+            for depth in range(DEPTH):
+                row_a, row_b = depth * pitch(tile.rows), depth * pitch(tile.columns)
+                x = _run(context, builder, shared_a, args[1], args[2], row_a, tile.run_rows, tile.rows)
+                y = _run(context, builder, shared_b, args[3], args[4], row_b, tile.run_columns, tile.columns)
+                for i, xi in enumerate(x):
+                    for j, yj in enumerate(y):
+                        n = i * tile.run_columns + j
+                        values[n] = builder.fma(xi, yj, values[n])
+            for value, place in zip(values, places):
+                builder.store(value, place)
+            return context.get_dummy_value()
+
+        return types.void(sums, a, a_at, b, b_at), codegen
+
+    return multiply
+
+
+@functools.cache
+def rotator(tile):
+    """``rotate(sums)``: every row of a thread's sums <- the next one, so that a loop always finds its row first."""
+    @intrinsic
+    def rotate(typingctx, sums):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(sums)(context, builder, args[0]).data
+            places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
+            values = [builder.load(place) for place in places[tile.run_columns:]]
+            for value, place in zip(values, places):
+                builder.store(value, place)
+            return context.get_dummy_value()
+
+        return types.void(sums), codegen
+
+    return rotate
+
+
+@functools.cache
+def clearer(tile):
+    """``clear(sums)``: sums <- 0."""
+    @intrinsic
+    def clear(typingctx, sums):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(sums)(context, builder, args[0]).data
+            for n in range(tile.run_rows * tile.run_columns):
+                builder.store(ir.Constant(memory.type.pointee, 0.0), builder.gep(memory, [_int(n)]))
+            return context.get_dummy_value()
+
+        return types.void(sums), codegen
+
+    return clear
+
+
+def _run(context, builder, kind, array, at, offset, run, size):
+    """A thread's run of one row of shared memory: quads, evenly spread over *size*."""
+    values = []
+    for quad in range(run // 4):
+        index = builder.add(at, ir.Constant(at.type, offset + quad * (size * 4 // run)))
+        vector = builder.load(pointer4(context, builder, kind, array, index), align=16)
+        values += [builder.extract_element(vector, _int(i)) for i in range(4)]
+    return values
+
+
+def _int(n):
+    return ir.Constant(ir.IntType(32), n)
+
+
+@functools.cache
+def quad(first):
+    """``sum4(sums)``: the four sums from the constant *first* on."""
+    @intrinsic
+    def sum4(typingctx, sums):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(sums)(context, builder, args[0]).data
+            parts = [builder.load(builder.gep(memory, [_int(first + i)])) for i in range(4)]
+            return context.make_tuple(builder, signature.return_type, parts)
+
+        return types.UniTuple(sums.dtype, 4)(sums), codegen
+
+    return sum4
+
+
+def row_of(tile):
+    """Source: how far row number i of a thread's run is from the first."""
+    return f"u(i // 4 * {tile.rows * 4 // tile.run_rows} + i % 4)"
+
+
+def column_of(tile, quad):
+    """Source: how far quad number *quad* of a thread's run of columns is from the first."""
+    return f"u({quad * (tile.columns * 4 // tile.run_columns)})"
+
+
+def indented(lines, spaces):
+    """Lines of source, moved to the right."""
+    return [" " * spaces + line for line in lines.strip("\n").splitlines() if line.strip()]
+
+
+def compiled(name, lines, space):
+    """The function of that name that the lines of source define; messages can show its lines."""
+    text, file = "\n".join(lines) + "\n", f"<nnmod {name}>"
+    linecache.cache[file] = len(text), None, text.splitlines(True), file
+    exec(compile(text, file, "exec"), space)
+    return space[name]

@@ -1,0 +1,209 @@
+"""Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it."""
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+os.environ.setdefault("NNMOD_CUDA", "emulate")
+
+import cuda_table
+import nnmod
+from cases import CASES, CRITERION_CASES
+from nnmod import kernels, nested, optim, random, tensor, testing
+from nnmod.kernels import reference
+from nnmod.kernels.cuda import MissingKernel
+from nnmod.kernels.cuda.engine import engine
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+# float32 for every case; float64, which takes other kernels of the same source, for a fifth of them.
+RUNS = [(case, dtype) for index, case in enumerate(CASES)
+        for dtype in (("float32", "float64") if index % 5 == 0 else ("float32",))]
+CRITERION_RUNS = [(case, dtype) for case in CRITERION_CASES for dtype in ("float32", "float64")]
+
+
+def name_of(run):
+    return f"{run[0].id}-{run[1]}"
+
+
+def cast(value, dtype):
+    return nested.map(lambda x: x.astype(dtype) if tensor.is_tensor(x) and x.dtype.kind == "f" else x, value)
+
+
+def place(value, device):
+    """A copy of *value*, its tensors on the device where that is asked for."""
+    return nested.map(lambda x: (tensor.cuda(x) if device else x.copy()) if tensor.is_tensor(x) else x, value)
+
+
+def on_host(value):
+    return nested.map(lambda x: np.array(tensor.host(x)) if tensor.is_tensor(x) else x, value)
+
+
+def run(module, input, device, gradOutput=None):
+    """Output, gradInput, the gradients and the state of a pass; and the gradOutput that it took."""
+    random.set_state((7, 0))
+    given = place(input, device)
+    output = module.forward(given)
+    kept = on_host(output)
+    for y in nested.leaves(output):
+        assert not tensor.is_tensor(y) or tensor.is_on_device(y) == device, "the output is on the other device"
+    if gradOutput is None:
+        rng = np.random.default_rng(5)
+        gradOutput = nested.map(
+            lambda y: None if y is None else rng.standard_normal(y.shape).astype(y.dtype) if y.dtype.kind == "f"
+            else np.zeros_like(y), kept)
+    module.zeroGradParameters()
+    gradInput = module.backward(given, place(gradOutput, device), 1.5)
+    state = [getattr(m, name) for m in module.listModules() for name in m.stateNames
+             if getattr(m, name, None) is not None]
+    return [kept, *map(on_host, (gradInput, module.parameters()[1], state))], gradOutput
+
+
+def compare(actual, expected, tolerance, what):
+    actual, expected = list(nested.leaves(actual)), list(nested.leaves(expected))
+    assert len(actual) == len(expected), what
+    for a, b in zip(actual, expected):
+        if a is None or b is None:
+            assert a is b, what
+            continue
+        assert a.shape == b.shape and a.dtype == b.dtype, f"{what}: {tensor.describe(a)} and {tensor.describe(b)}"
+        scale = max(1.0, float(np.max(np.abs(b), initial=0))) if b.dtype.kind == "f" else 0
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale, err_msg=what)
+
+
+def beside_the_cpu(name, check):
+    """Run *check*; a class of the list of those that have no CUDA path must be unable to."""
+    if name not in cuda_table.NOT_ON_CUDA:
+        check()
+        return
+    with pytest.raises((MissingKernel, TypeError)):
+        check()
+
+
+@pytest.mark.parametrize("case, dtype", RUNS, ids=[name_of(run) for run in RUNS])
+def test_module(case, dtype):
+    with kernels.use_backend(reference):  # the CPU's side needs no compiler
+        module, input = case.make(), case.input()
+        if any(not m.sizesKnown for m in module.listModules()):
+            module.forward(cast(place(input, False), "float32"))  # sizes that were left out
+            module.clearState()
+        input = cast(input, dtype)
+        module.type(dtype)
+        on_device = module.clone()
+        expected, gradOutput = run(module, input, False)
+
+        def check():
+            on_device.cuda()
+            actual, _ = run(on_device, input, True, gradOutput)
+            for what, a, b in zip(("output", "gradInput", "gradients", "state"), actual, expected):
+                compare(a, b, TOLERANCE[dtype], what)
+
+        beside_the_cpu(type(module).__name__, check)
+
+
+@pytest.mark.parametrize("case, dtype", CRITERION_RUNS, ids=[name_of(run) for run in CRITERION_RUNS])
+def test_criterion(case, dtype):
+    with kernels.use_backend(reference):
+        criterion = case.make().type(dtype)
+        input, target = cast(list(case.arguments()), dtype)
+        on_device = criterion.clone()
+        random.set_state((7, 0))
+        loss = criterion.forward(input, target)
+        gradient = on_host(criterion.backward(input, target))
+
+        def check():
+            on_device.cuda()
+            random.set_state((7, 0))
+            given, wanted = place([input, target], True)
+            actual = on_device.forward(given, wanted)
+            assert type(actual) is float
+            np.testing.assert_allclose(actual, loss, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+            compare(on_host(on_device.backward(given, wanted)), gradient, TOLERANCE[dtype], "gradInput")
+
+        beside_the_cpu(type(criterion).__name__, check)
+
+
+def test_the_table_of_the_documentation_is_fresh():
+    assert cuda_table.PAGE.read_text() == cuda_table.text(), "run python tests/cuda_table.py"
+    assert set(cuda_table.NOT_ON_CUDA) <= set(cuda_table.classes())
+    with_cases = {type(case.make()).__name__ for case in (*CASES, *CRITERION_CASES)}
+    assert set(cuda_table.classes()) <= with_cases | {"Module"}, "a class without a case says yes for nothing"
+
+
+@pytest.mark.parametrize("check", testing.MODULE_CHECKS, ids=lambda check: check.__name__[6:])
+@pytest.mark.parametrize("make, shape", [
+    (lambda: nnmod.Linear(4, 3), (3, 4)),
+    (lambda: nnmod.Sequential(nnmod.BatchNormalization(4), nnmod.Dropout(0.5), nnmod.Tanh()), (3, 4)),
+], ids=["Linear", "Sequential"])
+def test_checks_of_a_module_on_the_device(make, shape, check):
+    with kernels.use_backend(reference):
+        check(lambda: make().cuda(), np.random.default_rng(4).standard_normal(shape))
+
+
+@pytest.mark.parametrize("check", testing.CRITERION_CHECKS, ids=lambda check: check.__name__[16:])
+def test_checks_of_a_loss_on_the_device(check):
+    with kernels.use_backend(reference):
+        check(lambda: nnmod.ClassNLLCriterion().cuda(), np.random.default_rng(4).standard_normal((3, 4)),
+              np.array([0, 3, 1]))
+
+
+# -- training -------------------------------------------------------------------------------------------
+
+def lenet():
+    nnmod.manualSeed(11)
+    return nnmod.Sequential(
+        nnmod.SpatialConvolution(1, 4, 5, 5), nnmod.Tanh(), nnmod.SpatialMaxPooling(2, 2),
+        nnmod.SpatialConvolution(4, 8, 5, 5), nnmod.ReLU(), nnmod.SpatialMaxPooling(2, 2),
+        nnmod.View(8 * 4 * 4, numInputDims=3), nnmod.Linear(128, 32), nnmod.Dropout(0.25), nnmod.Tanh(),
+        nnmod.Linear(32, 10), nnmod.LogSoftMax())
+
+
+def train(device, steps=20, batch=8):
+    """The losses of the first steps, with momentum, on images that have something to learn."""
+    rng = np.random.default_rng(2)
+    net, criterion = lenet(), nnmod.ClassNLLCriterion()
+    if device:
+        net.cuda()
+        criterion.cuda()
+    classes = rng.standard_normal((10, 1, 28, 28)).astype(np.float32)
+    params, grads = net.getParameters()
+    losses, config = [], {"learningRate": 0.05, "momentum": 0.9, "dampening": 0.0}
+    for _ in range(steps):
+        target = rng.integers(0, 10, batch)
+        images = classes[target] + rng.standard_normal((batch, 1, 28, 28)).astype(np.float32)
+        x, t = place([images, target], device)
+
+        def loss(_):
+            net.zeroGradParameters()
+            f = criterion.forward(net.forward(x), t)
+            net.backward(x, criterion.backward(net.output, t))
+            return f, grads
+
+        losses.append(optim.sgd(loss, params, config)[1][0])
+    return losses, tensor.host(params)
+
+
+def test_lenet_trains_as_on_the_cpu():
+    with kernels.use_backend(reference):
+        expected, cpu = train(False)
+        losses, params = train(True)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(params, cpu, rtol=1e-3, atol=1e-4)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_a_training_step_allocates_nothing():
+    with kernels.use_backend(reference):
+        net, criterion = lenet().cuda(), nnmod.ClassNLLCriterion().cuda()
+        reserved = []
+        x = tensor.cuda(np.zeros((2, 1, 28, 28), np.float32))
+        t = tensor.cuda(np.array([1, 2]))
+        for _ in range(3):
+            before = tensor.allocations
+            net.zeroGradParameters()
+            criterion.forward(net.forward(x), t)
+            net.backward(x, criterion.backward(net.output, t))
+            net.updateParameters(0.1)
+            reserved.append(engine().allocator.reserved)
+    assert tensor.allocations == before and reserved[1] == reserved[2], "each step takes memory from the device"
