@@ -255,14 +255,22 @@ class Sequential(Container):
         gradOutput = self._gradOutput
         modules = self.modules
         index = len(modules)
+        shared = self._spares is not None
+        if shared:
+            self.gradInput = None
         try:
             while index:
                 index -= 1
                 x = modules[index - 1].output if index else self._input
                 gradOutput = modules[index].backward(x, gradOutput, scale)
+                if shared:
+                    _forget(modules[index], "_gradOutput")
+                    _forget(modules[index + 1] if index + 1 < len(modules) else self, "gradInput")
         except Exception as error:
             self.located(error, index, "backward", x)
             raise
+        if shared and modules:
+            _forget(modules[0], "gradInput")
         self.gradInput = gradOutput if self._needsGradInput else None
         return self.gradInput
 
@@ -372,7 +380,14 @@ class Branching(Container):
         gradients = [self.call(index, method, input, part, *scale)
                      for index, part in enumerate(self.partsOf(gradOutput)) if part is not None]
         present = [g for g in gradients if g is not None]
-        self.gradInput = _sum(self.gradInput, present) if present and self._needsGradInput else None
+        buffer = self.gradInput
+        if self._spares is not None and present and tensor.is_tensor(present[0]):
+            buffer = self._spares.take(present[0].shape, present[0].dtype)
+        self.gradInput = _sum(buffer, present) if present and self._needsGradInput else None
+        if self._spares is not None and method == "backward":
+            for module in self.modules:
+                _forget(module, "gradInput")
+                _forget(module, "_gradOutput")
         return self.gradInput
 
     def _checkChildren(self, children):
@@ -608,6 +623,12 @@ def _slices(array, axis):
 def _reads_lengths(module):
     """Whether *module* or one below it takes lengths; a container only hands them on."""
     return any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in module.listModules())
+
+
+def _forget(module, name):
+    """Let go of a gradient that nobody reads any more, where the module takes its gradients from spares."""
+    if module._spares is not None:
+        setattr(module, name, None)
 
 
 def _sum(buffer, values):

@@ -20,10 +20,15 @@ class Stateful:
     stateNames = ()
     #: Scratch: dropped by clearState(), type(), clone() and saving.
     bufferNames = ()
+    #: Those of them that nothing but a backward pass uses: evaluate() drops them too.
+    backwardBuffers = ()
     #: Children; a container has a list of its own.
     modules = ()
     #: Criterions that a module holds: converted and cleared with it, but no part of the tree.
     criterions = ()
+
+    #: Where gradInput is taken from, in a network that keeps no gradient longer than it is needed: see fused().
+    _spares = None
 
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen")
@@ -49,7 +54,11 @@ class Stateful:
             dtype = like.dtype
         if buffer is not None and buffer.shape == shape and buffer.dtype is dtype:
             return buffer
-        buffer = tensor.resize(buffer, tuple(shape), np.dtype(dtype))
+        if name == "gradInput" and self._spares is not None:
+            self.gradInput = buffer = None
+            buffer = self._spares.take(tuple(shape), np.dtype(dtype))
+        else:
+            buffer = tensor.resize(buffer, tuple(shape), np.dtype(dtype))
         setattr(self, name, buffer)
         return buffer
 
@@ -167,6 +176,7 @@ class Stateful:
             state[name] = None
         state.pop("_flat", None)
         state.pop("_kin", None)
+        state.pop("_spares", None)
         return state
 
     def forFile(self):
@@ -554,9 +564,14 @@ class Module(Stateful):
         return self
 
     def evaluate(self):
-        """Put the tree in evaluation mode; returns self."""
+        """Put the tree in evaluation mode; returns self.
+
+        Drops gradInput, and all else that only backward uses; a backward makes it anew.
+        """
         for module in self.listModules():
             module.train = False
+            for name in ("gradInput", "_gradOutput", *module.backwardBuffers):
+                setattr(module, name, None)
         return self
 
     # -- walking the tree -------------------------------------------------------

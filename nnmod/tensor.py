@@ -5,6 +5,9 @@ for targets and indices).  Every tensor that nnmod allocates comes from
 :func:`empty`, so :data:`allocations` shows whether a training step is in steady
 state.
 """
+import math
+import sys
+
 import numpy as np
 
 from . import nested
@@ -86,6 +89,40 @@ def resize(buffer, shape, dtype):
     if buffer is not None and buffer.shape == shape and buffer.dtype == dtype:
         return buffer
     return empty(shape, dtype)
+
+
+def _references_when_alone():
+    for block in [np.empty(0)]:
+        return sys.getrefcount(block)
+
+
+#: What is counted where nothing but a list, and the loop that looks, holds a block.
+_ALONE = _references_when_alone()
+
+
+class Spares:
+    """Memory for tensors that are needed for a short while: used again as soon as nobody holds the tensor.
+
+    >>> spares = Spares()
+    >>> first = spares.take((2, 3), np.dtype(np.float32))
+    >>> second, place = spares.take((6,), np.dtype(np.float32)), first.ctypes.data
+    >>> del first
+    >>> spares.take((3, 2), np.dtype(np.float32)).ctypes.data == place != second.ctypes.data
+    True
+    """
+
+    def __init__(self):
+        self._blocks = {}
+
+    def take(self, shape, dtype):
+        """A tensor with undefined contents, in memory that no other tensor is in."""
+        size = math.prod(shape) * dtype.itemsize
+        blocks = self._blocks.setdefault(size, [])
+        for block in blocks:
+            if sys.getrefcount(block) == _ALONE:  # no view of it is left
+                return block.view(dtype).reshape(shape)
+        blocks.append(empty((size,), np.dtype(np.uint8)))
+        return blocks[-1].view(dtype).reshape(shape)
 
 
 def convert(value, type_name):
