@@ -4,6 +4,7 @@ import copy
 import numpy as np
 
 from . import check, kernels, notebook, rows, tensor
+from . import flat as flat_tensors
 from .node import Node, has_nodes
 
 
@@ -508,10 +509,10 @@ class Module(Stateful):
         current = params + grads
         if flat is not None and len(views) == len(current) and all(map(_is, views, current)):
             return flat
-        flat = _flat_slice(params), _flat_slice(grads)
+        flat = flat_tensors.slice_of(params), flat_tensors.slice_of(grads)
         if flat[0] is None or flat[1] is None:
             moved = {}
-            flat = tuple(_flatten(tensors, moved, self._type) for tensors in (params, grads))
+            flat = tuple(flat_tensors.flatten(tensors, moved, self._type) for tensors in (params, grads))
             for module in [kin for module in self.listModules() for kin in vars(module).get("_kin", (module,))]:
                 for name in module._tensorNames():
                     value = getattr(module, name, None)
@@ -629,37 +630,3 @@ def _is(a, b):
 
 def _alike(value, other):
     return tensor.describe(value) == tensor.describe(other)
-
-
-def _flatten(tensors, moved, type_name):
-    """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
-    dtype = tensors[0].dtype if tensors else tensor.dtype_of(type_name)
-    flat = tensor.empty((sum(t.size for t in tensors),), dtype)
-    start = 0
-    for old in tensors:
-        if old.dtype != dtype:
-            raise TypeError(f"parameters must share one dtype, got {dtype.name} and {old.dtype.name}; "
-                            "convert the network with .float() or .double()")
-        view = flat[start:start + old.size].reshape(old.shape)
-        tensor.copy(old, view)
-        moved[id(old)] = view
-        start += old.size
-    return flat
-
-
-def _flat_slice(tensors):
-    """The slice of one vector that *tensors* are consecutive views of, or None."""
-    base = tensors[0].base if tensors else None
-    if base is None or base.ndim != 1 or not base.flags.carray or base.dtype != tensors[0].dtype:
-        return None
-    start = position = _address(tensors[0])
-    for view in tensors:
-        if view.base is not base or _address(view) != position:
-            return None
-        position += view.nbytes
-    first = (start - _address(base)) // base.itemsize
-    return base[first:first + (position - start) // base.itemsize]
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]

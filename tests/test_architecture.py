@@ -29,7 +29,7 @@ LAYERS = [
     {"kernels"},
     {"errors", "nested", "node"},
     {"tensor"},
-    {"check", "geometry", "random", "torch_generator", "init", "joining", "rows", "drawing", "notebook"},
+    {"check", "geometry", "random", "torch_generator", "init", "joining", "rows", "flat", "drawing", "notebook"},
     {"module"},
     {"elementwise"},
     {"container", "windowed", "tables", "steps", "step_of_modules"},

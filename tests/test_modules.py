@@ -38,7 +38,7 @@ def test_evaluate_keeps_nothing_that_only_backward_uses(case):
 
     before = gradients() if not module.inplace else None
     if module.inplace:
-        module.forward(np.copy(input))
+        module.forward(nested.map(np.copy, input))
     assert module.evaluate() is module
     for part in module.listModules():
         for name in ("gradInput", "_gradOutput", *part.backwardBuffers):
