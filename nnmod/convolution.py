@@ -9,10 +9,10 @@ from .windowed import Windowed
 class _Convolution(Windowed):
     """Planes to planes, in two or three dimensions; the base of the classes below."""
 
-    bufferNames = (*Windowed.bufferNames, "_keptWeights", "_known", "_case", "_keptSize")
+    bufferNames = (*Windowed.bufferNames, "_keptWeights", "_case", "_keptSize")
     groups = 1
-    # Of the last forward: what followed from its shapes; for which case so much is kept of the weights.
-    _keptWeights = _known = _case = _keptSize = None
+    # What evaluation keeps of the weights, for which case, and how much that is.
+    _keptWeights = _case = _keptSize = None
 
     def _start(self, nInputPlane, nOutputPlane, groups=1, **window):
         check.positive(nOutputPlane=nOutputPlane)
@@ -45,12 +45,12 @@ class _Convolution(Windowed):
         """
         rank = len(self.axes)
         numbers = self._geometry()
-        known = self._known
-        if (known is None or input.__class__ is not np.ndarray or known[0] != (input.shape, numbers, self._kernel())
-                or known[1] is not self.weight or known[2] is not self.bias
-                or known[3] is not self.gradWeight or known[4] is not self.gradBias):
-            known = self._check(input, numbers)
-        _, _, _, _, _, shape, w = known
+        seen = self._seen
+        if (seen is None or input.__class__ is not np.ndarray or seen[0] != (input.shape, numbers, self._kernel())
+                or seen[1] is not self.weight or seen[2] is not self.bias
+                or seen[3] is not self.gradWeight or seen[4] is not self.gradBias):
+            seen = self._check(input, numbers)
+        _, _, _, _, _, shape, w = seen
         K = kernels.of(input, self.weight, self.bias)
         output = owner.resize("output", shape, like=input)
         x, y = input, output
@@ -67,7 +67,7 @@ class _Convolution(Windowed):
         return output
 
     def _check(self, input, numbers):
-        """See that input and parameters fit, infer sizes; what follows from them, which is noted in _known.
+        """See that input and parameters fit, infer sizes; what follows from them, which is noted in _seen.
 
         It is asked for where one of them is new: at batch 1 it would cost as much as the rest.
         """
@@ -80,9 +80,9 @@ class _Convolution(Windowed):
             self._infer(input, nInputPlane=x.shape[1])
         check.parameters(self, **self._shapes())
         shape = (*input.shape[:-len(self.axes) - 1], self.nOutputPlane, *size)
-        self._known = ((input.shape, numbers, self._kernel()), self.weight, self.bias, self.gradWeight, self.gradBias,
+        self._seen = ((input.shape, numbers, self._kernel()), self.weight, self.bias, self.gradWeight, self.gradBias,
                        shape, self._windows(self.weight))
-        return self._known
+        return self._seen
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
