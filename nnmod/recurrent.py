@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from . import check, gates, init, kernels, tensor
-from .module import Module, gradient_name
+from .module import Module
+from .stateful import gradient_name
 from .step_of_modules import StepOfModules
 
 

@@ -21,6 +21,7 @@ class _Sequence(Module):
 
     bufferNames = ("_steps", "_gradSteps", "_laidOut", "_gradLaidOut", "_hidden", "_emitted", "_dh", "_kept",
                    "gradPrevOutput", "userGradPrevOutput", "_firstThere", "_lastThere")
+    backwardBuffers = ("_gradSteps", "_gradLaidOut")
     #: (name of the user's first state, name of the array of states, what is kept, gradient of the first)
     _states = (("userPrevOutput", "_hidden", "_kept", "_dh"),)
     backwardNeeds = frozenset({"input"})
@@ -258,6 +259,7 @@ class SeqLSTM(_Sequence):
 
     bufferNames = (*_Sequence.bufferNames, "_gates", "_cell", "_keptCell", "_dz", "_dm", "_dc", "_mixed",
                    "_dr", "userNextGradCell", "userGradPrevCell")
+    backwardBuffers = (*_Sequence.backwardBuffers, "_dz", "_dm", "_dr")
     _states = (*_Sequence._states, ("userPrevCell", "_cell", "_keptCell", "_dc"))
 
     def __init__(self, inputsize, hiddensize, batchfirst=False):
@@ -425,6 +427,7 @@ class SeqGRU(_Sequence):
     """
 
     bufferNames = (*_Sequence.bufferNames, "_a", "_k", "_q", "_da", "_dk", "_dq", "_wa", "_wc", "_ga", "_gc")
+    backwardBuffers = (*_Sequence.backwardBuffers, "_da", "_dk", "_dq", "_ga", "_gc")
 
     def __init__(self, inputSize, outputSize, batchfirst=False):
         check.positive(inputSize=inputSize, outputSize=outputSize)

@@ -8,6 +8,9 @@ or int64 for targets and indices).  Every tensor that nnmod allocates comes from
 Where a function takes *like*, that says of what dtype and where: a tensor, a type such as
 ``"cuda.float32"``, or a dtype, which means the CPU.
 """
+import math
+import sys
+
 import numpy as np
 
 from . import kernels, nested
@@ -173,6 +176,42 @@ def resize(buffer, shape, like, dtype=None):
             and is_on_device(buffer) == on_device):
         return buffer
     return empty(shape, like, dtype)
+
+
+def _references_when_alone():
+    for block in [np.empty(0)]:
+        return sys.getrefcount(block)
+
+
+#: What is counted where nothing but a list, and the loop that looks, holds a block.
+_ALONE = _references_when_alone()
+
+
+class Spares:
+    """Memory for tensors that are needed for a short while: used again as soon as nobody holds the tensor.
+
+    >>> spares = Spares()
+    >>> first = spares.take((2, 3), np.dtype(np.float32))
+    >>> second, place = spares.take((6,), np.dtype(np.float32)), first.ctypes.data
+    >>> del first
+    >>> spares.take((3, 2), np.dtype(np.float32)).ctypes.data == place != second.ctypes.data
+    True
+    """
+
+    def __init__(self):
+        self._blocks = {}
+
+    def take(self, shape, dtype, like=None):
+        """A tensor with undefined contents, in memory that no other tensor is in, on the device of *like*."""
+        if is_on_device(like):
+            return empty(shape, like, dtype)  # the device's allocator does the same for all
+        size = math.prod(shape) * dtype.itemsize
+        blocks = self._blocks.setdefault(size, [])
+        for block in blocks:
+            if sys.getrefcount(block) == _ALONE:  # no view of it is left
+                return block.view(dtype).reshape(shape)
+        blocks.append(empty((size,), np.dtype(np.uint8)))
+        return blocks[-1].view(dtype).reshape(shape)
 
 
 def convert(value, type_name):

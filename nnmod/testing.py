@@ -19,8 +19,8 @@ from . import kernels, nested, random, tensor
 from .container import Sequential
 from .errors import ShapeError
 from .jacobian import Jacobian as Jacobian, SparseJacobian as SparseJacobian
-from .module import gradient_name
 from .reshape import Identity
+from .stateful import gradient_name
 from .testing_tools import (
     _allocates_nothing, _change, _compare, _copy, _declared_are, _double, _equal, _gradient_names,
     _holds_no_buffers, _numeric, _passes_anything, _place, _places, _poison_buffers, _raises, _read_only, _runner,

@@ -30,6 +30,7 @@ LAYERS = [
     {"errors", "nested", "node"},
     {"tensor"},
     {"check", "flat", "geometry", "random", "torch_generator", "init", "joining", "rows", "drawing", "notebook"},
+    {"stateful"},
     {"module"},
     {"elementwise"},
     {"container", "windowed", "tables", "steps", "step_of_modules"},

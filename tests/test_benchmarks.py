@@ -11,7 +11,8 @@ from benchmarks import harness, networks, only_here, report, training_step
 
 TINY = harness.Run(threads=(1,), seconds=0, tiny=True)
 #: Every class of torch's is measured by a test of its own elsewhere: here one says that the table works.
-ONLY = {"modules": "ReLU", "startup": "import nnmod", "convolution": "LeNet 1-20", "only_here": "Clamp"}
+ONLY = {"modules": "ReLU", "startup": "import nnmod", "convolution": "LeNet 1-20", "only_here": "Clamp",
+        "memory": "training step of VGG"}
 
 
 @pytest.mark.parametrize("name", program.tables())
@@ -90,6 +91,13 @@ def test_a_page_says_what_was_missed():
     assert "| 2 x 3 x 4 NN | 1 | 1.00 us | 2.00 us NumPy | 2.00 | 3.00 missed | 0.05 GF/s | 0% |" in page
     assert "| 2 x 3 x 4 NN | 1 | 2.00 | 3.00 | 0.67 us | 0% |" in page.partition("missed\n")[2]
     assert "| copy | 1 | 1.00 ms | < 100 us | " in page.partition("missed\n")[2]
+
+
+def test_bytes_are_not_seconds():
+    row = harness.Row("step", 5e8, {"torch": 6e8}, goal=1.0, at_most=4e8, forms={"fused": 3e8}, unit="B")
+    assert harness.cells(row)[2:6] == ("500 MB; fused 300 MB", "600 MB torch", "1.20", "1.00 missed")
+    page = report.to_markdown(report.Report({}, {}, {"memory": [row]}), {"memory": ("Memory", "About bytes.")})
+    assert "| step | 1 | 500 MB | < 400 MB |  |  |" in page
 
 
 def test_later_reports_overrule():

@@ -23,7 +23,8 @@ import os
 import numpy as np
 
 from .. import check, tensor
-from ..module import Module, Stateful, gradient_name
+from ..module import Module
+from ..stateful import Stateful, gradient_name
 from . import atomic
 
 _FORMAT = 1

@@ -3,7 +3,7 @@ from ..arithmetic import CAddTable, CMaxTable, CMinTable, CMulTable, CSubTable
 from ..container import Sequential
 from ..layout import Transpose
 from ..linear import Linear
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..pointwise import Abs, MulConstant, Sqrt
 from ..recurrent import Mufuru
 from ..reduction import Sum

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from .. import check, random, tensor
-from ..module import Module, Stateful, gradient_name
+from ..module import Module
+from ..stateful import Stateful, gradient_name
 from . import t7_upgrades
 from .t7_format import COUNTED, Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record, line_of

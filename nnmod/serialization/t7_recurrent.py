@@ -13,7 +13,7 @@ from ..container import Sequential
 from ..layout import Transpose
 from ..linear import Linear
 from ..mask import LookupTableMaskZero, MaskZero, MaskZeroCriterion, TrimZero
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..normalization import BatchNormalization
 from ..recurrence import CopyGrad, NormStabilizer, Recurrence, Recurrent, Recursor, SAdd
 from ..recurrent import GRU, LSTM, FastLSTM

@@ -1,7 +1,7 @@
 """IndexLinear, whose weight holds more than weights: how it is read and written."""
 import numpy as np
 
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..sparse import IndexLinear
 from .t7_classes import Layout, write_tensors
 from .t7_modules import add

@@ -18,7 +18,7 @@ from ..linear import Linear, LinearWeightNorm, PartialLinear
 from ..lookup import LookupTable
 from ..lp_pooling import SpatialLPPooling
 from ..maxout import Maxout
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..normalization import InstanceNormalization, LayerNormalization, Normalize
 from ..padding import SpatialZeroPadding
 from ..plane_convolution import SpatialConvolutionMap, SpatialDepthWiseConvolution, SpatialFullConvolutionMap
