@@ -5,7 +5,7 @@
 
 Small files are tried oftener than large ones; some with their bytes changed, some with their
 objects.  The process may take no more memory than MEGABYTES over what it started with, and no file
-more time than SLOW.
+more of the processor's time than SLOW seconds.
 """
 import argparse
 import gc
@@ -68,7 +68,9 @@ def written():
             nnmod.MaskZeroCriterion(nnmod.MSECriterion(), 1), nnmod.SequencerCriterion(nnmod.MSECriterion()),
             nnmod.InstanceNormalization(2), nnmod.AffineGridGeneratorBHWD(2, 3), nnmod.BilinearSamplerBHWD(),
             nnmod.ROIPooling(2, 2), nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
-            nnmod.SpatialSymmetricPadding(1, 1, 1, 1))
+            nnmod.SpatialSymmetricPadding(1, 1, 1, 1), nnmod.BiSequencer(nnmod.Linear(2, 2)),
+            nnmod.BiSequencerLM(nnmod.Tanh()), nnmod.Mufuru(2, 1, ("keep", "max")), nnmod.GRU(1, 2).maskZero(),
+            nnmod.IndexLinear(3, 2, normalize=True))
 
 
 def mutated(data, pool, rng):
@@ -175,14 +177,14 @@ def _reshape(tensor, tensors, rng):
 
 def attempt(data, slow=SLOW, load=None):
     """Load *data*: whether it gave a value.  Raises AssertionError for anything but a value or a T7Error."""
-    start = time.perf_counter()
+    start = time.process_time()  # a machine that has other things to do is no fault of the file
     try:
         (load or nnmod.load)(io.BytesIO(data))
         good = True
     except nnmod.T7Error as error:
         assert str(error) and "position" in vars(error), error
         good = False
-    assert time.perf_counter() - start < slow, "too slow"
+    assert time.process_time() - start < slow, "too slow"
     return good
 
 
@@ -232,17 +234,17 @@ def limited():
     def too_slow(*_):
         raise AssertionError("too slow")
 
-    signal.signal(signal.SIGALRM, too_slow)
+    signal.signal(signal.SIGPROF, too_slow)
 
 
 def timed(load):
-    """*load*, with an alarm after SLOW seconds, which ends what never ends by itself."""
+    """*load*, with an alarm after SLOW seconds of the processor, which ends what never ends by itself."""
     def run(file):
-        signal.setitimer(signal.ITIMER_REAL, SLOW)
+        signal.setitimer(signal.ITIMER_PROF, SLOW)
         try:
             return load(file)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
     return run
 
 
