@@ -68,16 +68,17 @@ def recorded(found):
 
 
 @functools.cache
-def kernels_of(dtype, others=True):
+def kernels_of(dtype, others):
     """{(kernel, types): threads of a block} of every kernel that the calls of the tests launch in a dtype.
 
-    others  False: only those of products, pooling, softmax, normalisation and sums
+    others  False: those of products, pooling, softmax, normalisation and sums; True: those of all else
     """
     found, make = {}, cuda_calls.Make(np.dtype(dtype).type)
     with recorded(found):
-        for name, calls in {**PRODUCTS_AND_SUMS, **(cuda_calls.CALLS if others else {})}.items():
-            for arguments in calls(make):
-                getattr(cuda, name)(*arguments)
+        if others:
+            _call(cuda_calls.CALLS, make)
+            return {key: threads for key, threads in found.items() if key not in kernels_of(dtype, False)}
+        _call(PRODUCTS_AND_SUMS, make)
         chosen = tiles.choose
         try:
             for tile in (tiles.LARGE, tiles.MIDDLE, tiles.SMALL)[np.dtype(dtype).itemsize == 8:]:
@@ -88,6 +89,12 @@ def kernels_of(dtype, others=True):
         finally:
             tiles.choose = chosen
     return found
+
+
+def _call(table, make):
+    for name, calls in table.items():
+        for arguments in calls(make):
+            getattr(cuda, name)(*arguments)
 
 
 def _channels(m):
@@ -140,7 +147,7 @@ def assembled(kernel, types, architecture):
     """What the assembler says: registers; spilled, stack and shared bytes; instructions, if they can be counted."""
     text = target.ptx(kernel, types, launch_bounds=getattr(kernel, "launch_bounds", None))
     text = re.sub(r"^\.target sm_90\b.*", f".target {architecture}", text, flags=re.MULTILINE)
-    key = digest("assembled", text, architecture, importlib.metadata.version("nvidia-nvjitlink"), bool(disassembler()))
+    key = digest("what the assembler says", text, architecture, importlib.metadata.version("nvidia-nvjitlink"), bool(disassembler()))
     return json.loads(cached(key, "json", lambda: json.dumps(_assembled(text, architecture)).encode()))
 
 
@@ -152,7 +159,7 @@ def _assembled(text, architecture):
     numbers = {"registers": r"Used (\d+) registers", "spilled": r"(\d+) bytes spill", "stack": r"(\d+) bytes stack"}
     found = {name: sum(map(int, re.findall(pattern, log))) for name, pattern in numbers.items()}
     found["shared"] = sum(_bytes(*match) for match in re.findall(
-        r"^\.shared\s+\.align \d+ \.[a-z](\d+) [^\[;]+(?:\[(\d+)\])?;", text, re.MULTILINE))
+        r"^(?:\.visible )?\.shared\s+\.align \d+ \.[a-z](\d+) [^\[;]+(?:\[(\d+)\])?;", text, re.MULTILINE))
     found["wide"] = len(re.findall(r"^\s*(?:@\S+ )?[a-z]\S*\.f64", text, re.MULTILINE))
     if disassembler():
         with tempfile.TemporaryDirectory() as folder:

@@ -34,7 +34,7 @@ WORK = [
 
 def label(kernel):
     """How the page and messages call a kernel."""
-    return f"{kernel.__module__.removeprefix('nnmod.kernels.cuda.')}.{kernel.__name__}"
+    return f"{kernel.__module__.removeprefix('nnmod.kernels.cuda.')}.{kernel.__name__.lstrip('_')}"
 
 
 def floors():
@@ -55,7 +55,8 @@ def text(found):
     from cuda_assembly import count
 
     lines = ["CUDA: what kernels cost on paper", "================================", "",
-             "**Never timed on hardware.**  What follows comes from shapes and from the assembler, not from a clock.", "",
+             "**Never timed on hardware.**  What follows comes from shapes and from the assembler, not from a",
+             "clock.", "",
              "What the work takes at least", "----------------------------", "",
              "The floor is the larger of two times: the arithmetic at the GPU's peak, and the memory at its full",
              "bandwidth, with each tensor moved as often as the third column says.  No kernel reaches it.", "",
@@ -66,13 +67,14 @@ def text(found):
              "multiply-adds, loads from shared memory of 16 bytes, loads from and stores to global memory (those",
              "of 16 bytes among them).  No kernel spills registers.", "",
              ".. list-table::", "   :header-rows: 1", "", "   * - kernel", "     - dtype", "     - registers",
-             "     - shared", "     - occupancy", "     - instructions", "     - FMA", "     - LDS.128", "     - LDG (128)",
-             "     - STG (128)"]
+             "     - shared", "     - occupancy", "     - instructions", "     - FMA", "     - LDS.128",
+             "     - LDG (128)", "     - STG (128)"]
     for dtype, kernel, said, resident in found:
         kinds = said["instructions"]
         wide = {kind: sum(n for name, n in kinds.items() if name.startswith(kind) and name.endswith("128"))
                 for kind in ("LDS", "LDG", "STG")}
-        lines += [f"   * - {label(kernel)}", f"     - {dtype}", f"     - {said['registers']}", f"     - {said['shared']}",
+        lines += [f"   * - {label(kernel)}", f"     - {dtype}", f"     - {said['registers']}",
+                  f"     - {said['shared']}",
                   f"     - {resident:.0%}", f"     - {sum(kinds.values())}", f"     - {count(said, 'FFMA', 'DFMA')}",
                   f"     - {wide['LDS']}", f"     - {count(said, 'LDG')} ({wide['LDG']})",
                   f"     - {count(said, 'STG')} ({wide['STG']})"]
@@ -84,7 +86,7 @@ if __name__ == "__main__":
 
     seen, rows = set(), []
     for name in ("float32", "float64"):
-        for (kernel, types), threads in kernels_of(name, others=False).items():
+        for (kernel, types), threads in kernels_of(name, False).items():
             if (kernel, name) not in seen:
                 seen.add((kernel, name))
                 said = assembled(kernel, types, "sm_90")

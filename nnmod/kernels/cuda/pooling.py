@@ -93,7 +93,7 @@ def _max_pool(i, x, y, argmax, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, pd, 
 
 
 # Its many sizes would take more registers than leave room for enough threads.
-_max_pool.launch_bounds = THREADS, 4
+_max_pool.launch_bounds = THREADS, 3
 
 
 @per_item
@@ -197,6 +197,3 @@ def _avg_pool_gradient(i, dy, dx, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, p
                 share = _divisor(total, od, oh, ow, D, H, W, kd, kh, kw, sd, sh, sw, pd, ph, pw, with_pad, divide)
                 total += dy[np.uint64(((plane * OD + od) * OH + oh) * OW + ow)] / share
     dx[i] = total
-
-
-_avg_pool.launch_bounds = _avg_pool_gradient.launch_bounds = THREADS, 4

@@ -17,7 +17,6 @@ from .tiles import PROCESSORS
 
 #: Threads of a block.
 THREADS = 256
-_FULL = 0xFFFFFFFF
 
 
 @device
@@ -39,34 +38,6 @@ def joined(total, lost, other, other_lost):
 def rounded(total, lost):
     """A pair as one number.  What infinity loses to rounding is NaN, and does not count."""
     return total + lost if total - total == type(total)(0) else total
-
-
-@device
-def warp_total(total, lost):
-    """The sum of a pair over the lanes of a warp; lane 0 has it."""
-    step = 16
-    while step > 0:
-        other = cuda.shfl_down_sync(_FULL, total, step)
-        other_lost = cuda.shfl_down_sync(_FULL, lost, step)
-        total, lost = joined(total, lost, other, other_lost)
-        step >>= 1
-    return total, lost
-
-
-@device
-def block_total(total, lost, totals, losses):
-    """The sum of a pair over a block of whole warps, for all threads; two shared arrays of 32 are scratch."""
-    thread = np.uint32(cuda.threadIdx.x)
-    total, lost = warp_total(total, lost)
-    cuda.syncthreads()  # an earlier sum in the same scratch has been read
-    if thread % np.uint32(32) == np.uint32(0):
-        totals[thread // np.uint32(32)] = total
-        losses[thread // np.uint32(32)] = lost
-    cuda.syncthreads()
-    total, lost = totals[np.uint32(0)], losses[np.uint32(0)]
-    for warp in range(np.uint32(1), np.uint32(cuda.blockDim.x) // np.uint32(32)):
-        total, lost = joined(total, lost, totals[warp], losses[warp])
-    return rounded(total, lost)
 
 
 # -- sums over samples and pictures ------------------------------------------------------------
