@@ -13,6 +13,8 @@ FOLDER = pathlib.Path(cuda.__file__).parent
 
 #: Kernels without a twin, and the reason.
 NO_TWIN = {
+    "roi_pool_update_output": "ROIPooling runs on the CPU only",
+    "roi_pool_update_grad_input": "ROIPooling runs on the CPU only",
 }
 
 NAMES = sorted(name for name, value in vars(reference).items() if inspect.isfunction(value))
