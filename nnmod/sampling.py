@@ -170,9 +170,9 @@ class ROIPooling(Module):
         check.floating("input[0]", features)
         K = kernels.of(features, regions if regions.dtype.kind == "f" else None)
         if len(regions):
-            self._checkRegions(regions, len(features))
+            self._checkRegions(tensor.host(regions), len(features))
         output = self.resize("output", (len(regions), features.shape[1], self.H, self.W), like=features)
-        indices = self.resize("indices", output.shape, dtype=np.int32)
+        indices = self.resize("indices", output.shape, like=features, dtype=np.dtype(np.int32))
         K.roi_pool_update_output(features, regions, output, indices, self.spatial_scale, self.v2)
         return output
 
@@ -192,9 +192,9 @@ class ROIPooling(Module):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         features, regions = input
         parts = self._parts or [None, None]
-        self._parts = [tensor.resize(parts[0], features.shape, features.dtype), None]
+        self._parts = [tensor.resize(parts[0], features.shape, features), None]
         if regions.dtype.kind == "f":
-            self._parts[1] = tensor.resize(parts[1], regions.shape, regions.dtype)
+            self._parts[1] = tensor.resize(parts[1], regions.shape, regions)
             tensor.fill(self._parts[1], 0)
         self.gradInput = list(self._parts)
         kernels.of(gradOutput).roi_pool_update_grad_input(gradOutput, regions, self.indices, self.gradInput[0])
