@@ -42,7 +42,10 @@ class Run:
 
 @dataclasses.dataclass
 class Row:
-    """One line: a task, the seconds of nnmod and of its peers, the work in it, and the goal."""
+    """One line: a task, the seconds of nnmod and of its peers, the work in it, and the goal.
+
+    Or bytes instead of seconds, where *unit* says so.
+    """
 
     name: str
     ours: float
@@ -60,6 +63,8 @@ class Row:
     forms: dict = dataclasses.field(default_factory=dict)
     #: Why the line does not count, where it does not.
     invalid: str = ""
+    #: What ours, the peers, at_most and the forms are: "s" or "B".
+    unit: str = "s"
 
     @property
     def peer(self):
@@ -236,6 +241,15 @@ def duration(seconds):
     return f"{_three(seconds * 1e6)} us"
 
 
+def amount(value, unit):
+    """Seconds or bytes, as the unit says.
+
+    >>> amount(0.0123, "s"), amount(450e6, "B")
+    ('12.3 ms', '450 MB')
+    """
+    return duration(value) if unit == "s" else f"{_three(value / 1e6)} MB"
+
+
 def _three(number):
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
@@ -245,11 +259,11 @@ HEADER = ("", "threads", "nnmod", "fastest peer", "ratio", "goal", "rate", "of p
 
 def cells(row, limit=None):
     """The texts of a line under HEADER; *limit* is what the machine can do with that many threads."""
-    peer = f"{duration(row.peers[row.peer])} {row.peer}" if row.peers else "-"
+    peer = f"{amount(row.peers[row.peer], row.unit)} {row.peer}" if row.peers else "-"
     if row.goal is not None:
         goal = f"{row.goal:.2f}"
     else:
-        goal = f"< {duration(row.at_most)}" if row.at_most else ""
+        goal = f"< {amount(row.at_most, row.unit)}" if row.at_most else ""
     rate = share = ""
     if row.flops:
         speed = row.flops / row.ours / 1e9
@@ -260,8 +274,8 @@ def cells(row, limit=None):
     ratio = row.invalid or ("" if math.isnan(row.ratio) else f"{row.ratio:.2f}")
     if row.missed and not row.invalid:
         goal += " missed"
-    forms = "".join(f"; {name} {duration(value)}" for name, value in row.forms.items())
-    return row.name, str(row.threads), duration(row.ours) + forms, peer, ratio, goal, rate, share
+    forms = "".join(f"; {name} {amount(value, row.unit)}" for name, value in row.forms.items())
+    return row.name, str(row.threads), amount(row.ours, row.unit) + forms, peer, ratio, goal, rate, share
 
 
 def line(texts):

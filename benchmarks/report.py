@@ -83,9 +83,9 @@ def to_markdown(report, titles):
 
 
 def _miss(row, limit):
-    from .harness import duration
+    from .harness import amount
     if row.at_most is not None:
-        return row.name, str(row.threads), duration(row.ours), f"< {duration(row.at_most)}", "", ""
+        return row.name, str(row.threads), amount(row.ours, row.unit), f"< {amount(row.at_most, row.unit)}", "", ""
     if row.invalid:
         return row.name, str(row.threads), row.invalid, f"{row.goal:.2f}", "", ""
     allowed = row.peers[row.peer] / row.goal
@@ -94,7 +94,7 @@ def _miss(row, limit):
         share = f"{row.flops / allowed / 1e9 / limit.gflops:.0%}"
     elif limit and row.bytes:
         share = f"{row.bytes / allowed / 1e9 / limit.gbytes:.0%}"
-    return row.name, str(row.threads), f"{row.ratio:.2f}", f"{row.goal:.2f}", duration(allowed), share
+    return row.name, str(row.threads), f"{row.ratio:.2f}", f"{row.goal:.2f}", amount(allowed, row.unit), share
 
 
 def _bar(texts):

@@ -2,9 +2,9 @@
 
 Zero gradients, forward, loss, backward and a step of SGD with momentum on both sides, from
 the same weights and data, in alternating rounds of one process; medians.  torch runs eager, in
-the faster of its two memory layouts.  A step counts only if the losses of both sides agree
-to 1e-3 over 20 steps.  GF/s are those of the products alone, a convolution counted as the
-plain sum: Winograd's method can go beyond the peak.
+the faster of its two memory layouts; "fused" is ``net.fused()``.  A step counts only if the
+losses of all sides agree to 1e-3 over 20 steps.  GF/s are those of the products alone, a
+convolution counted as the plain sum: Winograd's method can go beyond the peak.
 """
 import numpy as np
 
@@ -35,7 +35,8 @@ def _row(run, network, name, batch, count):
     with threads(count):
         net = networks.build(network, **sizes)
         x, target = network.batch(batch)
-        tasks = {"nnmod": our_step(net, x, target)}
+        fused = networks.build(network, **sizes).fused()
+        tasks = {"nnmod": our_step(net, x, target), "fused": our_step(fused, x, target)}
         torch = find_torch()
         if torch:
             peer = networks.build_torch(network, torch, net, **sizes)
@@ -46,9 +47,9 @@ def _row(run, network, name, batch, count):
         losses = {side: [] for side in tasks}
         tasks = {side: _noted(task, losses[side], least) for side, task in tasks.items()}
         times = measure(tasks, run.seconds, count, least)
-    ours = times.pop("nnmod")
+    ours, forms = times.pop("nnmod"), {"fused": times.pop("fused")}
     return Row(name, ours, times, count, flops=networks.flops(net), goal=network.goals.get((batch, count)),
-               invalid=difference(losses))
+               forms=forms, invalid=difference(losses))
 
 
 def our_step(net, x, target):

@@ -19,6 +19,7 @@ from nnmod import Criterion, Module, cli, optim
 
 HERE = pathlib.Path(__file__).parent
 CHANGES = tomllib.loads((HERE / "changes.toml").read_text())
+METHODS_OF_TORCH = tomllib.loads((HERE / "methods.toml").read_text())
 #: Classes that others derive from, and no network is made of.
 BASES = {"AbstractRecurrent", "Branching", "Container", "Criterion", "Elementwise", "Module", "PointwiseCriterion"}
 
@@ -44,7 +45,8 @@ def write(folder):
         if page.stem not in known:
             page.unlink()  # of a class that is no more
     _keep(folder / "from_torch7.rst", _titled("From Torch7 to nnmod") + FROM_TORCH7 + table(
-        ("Torch7", "nnmod", "what changed"), from_torch7()))
+        ("Torch7", "nnmod", "what changed"), from_torch7()) + "\n" + _titled("Methods", "-") + METHODS_TEXT + table(
+        ("Torch7", "nnmod", "what changed"), methods_from_torch7()))
     _keep(folder / "command.rst", _titled("The nnmod command") + COMMAND + command())
     _keep(folder / "tested.rst", _titled("What tests each class") + TESTED + table(
         ("class", "configurations", "recorded from Torch7", "beside PyTorch"), tested()) +
@@ -70,7 +72,7 @@ FROM_TORCH7 = """Every name of Torch7's nn, nngraph, optim and rnn, with Torch's
 - arguments have Torch's names and order, and can be named;
 - a table is a list, and an absent tensor is None;
 - None for the number of inputs takes it from the first input;
-- ``noBias()``, ``ceil()`` and their like are arguments;
+- ``noBias()``, ``ceil()`` and their like are arguments, too;
 - gradients start at zero, and ``backward`` checks that ``forward`` saw the same input;
 - two modules share a weight if ``a.weight is b.weight``; ``getParameters()`` can be called again;
 - wrong shapes, types and indices raise before anything is written;
@@ -121,6 +123,45 @@ def changed(torchs, arguments, ours):
                     if name in CHANGES["argument"] and name not in known)
     if torchs in CHANGES["changed"]:
         yield CHANGES["changed"][torchs]
+
+
+METHODS_TEXT = """Every method of Torch7's classes, where a class has it first. Methods that change a
+module, such as ``setMaxNorm`` or ``ceil``, return it.
+
+"""
+
+
+def methods_from_torch7():
+    """Rows of (Torch's method, nnmod's, what changed)."""
+    changed, written, absent = (METHODS_OF_TORCH[section] for section in ("changed", "written", "absent"))
+    for name, signature in torch_methods():
+        arguments = signature[signature.index("("):]
+        torchs = f"``{name}{arguments}``"
+        if name in absent:
+            yield torchs, "not there", absent[name]
+        elif name in written:
+            yield torchs, f"``{written[name]}``", CHANGES["unchanged"]
+        else:
+            owner, method = owner_of(name)
+            parameters = [str(p) for p in inspect.signature(method).parameters.values() if p.name != "self"]
+            yield (torchs, f"``{owner}.{method.__name__}({', '.join(parameters)})``",
+                   changed.get(name, CHANGES["unchanged"]))
+
+
+def torch_methods():
+    """("nn.Linear:noBias", "noBias()") for every method of Torch's."""
+    for package in ("nn", "nngraph", "optim", "rnn"):
+        for cls, methods in METHODS_OF_TORCH[package].items():
+            for method in methods:
+                yield f"{package}.{cls}:{method.partition('(')[0]}", method
+
+
+def owner_of(name):
+    """What nnmod calls the class of Torch's method *name*, and the method; AttributeError where there is none."""
+    cls, method = name.partition(".")[2].split(":")
+    ours = {"Jacobian": "testing.Jacobian", "SparseJacobian": "testing.SparseJacobian", "Node": "node.Node"}.get(cls, cls)
+    owner = resolve(ours)
+    return ours, getattr(owner, method)
 
 
 COMMAND = """``nnmod``, or ``python -m nnmod``, looks into model files, and converts, runs, times and checks

@@ -221,6 +221,7 @@ from .row_convolution import TemporalRowConvolution as TemporalRowConvolution
 from .row_convolution import TemporalSubSampling as TemporalSubSampling
 from .sampling import AffineGridGeneratorBHWD as AffineGridGeneratorBHWD
 from .sampling import BilinearSamplerBHWD as BilinearSamplerBHWD
+from .sampling import ROIPooling as ROIPooling
 from .sequence import SeqGRU as SeqGRU
 from .sequence import SeqLSTM as SeqLSTM
 from .sequence import SeqLSTMP as SeqLSTMP

@@ -115,6 +115,9 @@ class CAddTable(_Arithmetic):
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
+        if self._spares is not None:  # nothing in that network would overwrite it
+            self.gradInput = [gradOutput.reshape(entry.shape) for entry in input]
+            return self.gradInput
         if self._parts is None or len(self._parts) != len(input):
             self._parts = [None] * len(input)
         for index, entry in enumerate(input):

@@ -515,7 +515,7 @@ class ClassSimplexCriterion(PointwiseCriterion):
         self.refuseEmptyAverage(x.size, input)
         t = self.usable("classes", check.class_targets(target, *x.shape, like=x))
         vertices = self.resize("_target", input.shape, like=input)
-        simplex = self.table(_simplex(self.nClasses, x.dtype), x)
+        simplex = self._onDevice(_simplex(self.nClasses, x.dtype), x)
         kernels.of(simplex).class_simplex_target(simplex, t, geometry.with_batch(vertices, 2))
         return self.usable("input", input), vertices
 
@@ -524,7 +524,7 @@ class ClassSimplexCriterion(PointwiseCriterion):
         check.floating("input", input)
         x = self.usable("input", check.batched("input", input, "N", self.nClasses))
         scores = self.resize("_predictions", x.shape, like=x)
-        kernels.of(x).gemm(x, self.table(_simplex(self.nClasses, x.dtype), x), scores, trans_b=True)
+        kernels.of(x).gemm(x, self._onDevice(_simplex(self.nClasses, x.dtype), x), scores, trans_b=True)
         return scores
 
     def getTopPrediction(self, input):

@@ -1,10 +1,8 @@
 """Containers: modules made of modules.  Sequential, Concat, DepthConcat, Parallel."""
 from . import check, errors, kernels, tensor
 from .errors import ShapeError
-from .joining import join, split
+from .joining import copy_slices, join, split, sum_tables
 from .module import Module
-
-_add = kernels.elementwise(kernels.formulas.add)
 
 
 class Container(Module):
@@ -99,6 +97,11 @@ class Container(Module):
 
     def _checkChildren(self, children):
         """Raise ValueError unless these children may stand together."""
+
+    def applyToModules(self, function):
+        """Call *function* with each child: ``apply`` is for all of the tree."""
+        for module in self.modules:
+            function(module)
 
     # -- a first layer's gradient ----------------------------------------------------
 
@@ -255,14 +258,22 @@ class Sequential(Container):
         gradOutput = self._gradOutput
         modules = self.modules
         index = len(modules)
+        shared = self._spares is not None
+        if shared:
+            self.gradInput = None
         try:
             while index:
                 index -= 1
                 x = modules[index - 1].output if index else self._input
                 gradOutput = modules[index].backward(x, gradOutput, scale)
+                if shared:
+                    _forget(modules[index], "_gradOutput")
+                    _forget(modules[index + 1] if index + 1 < len(modules) else self, "gradInput")
         except Exception as error:
             self.located(error, index, "backward", x)
             raise
+        if shared and modules:
+            _forget(modules[0], "gradInput")
         self.gradInput = gradOutput if self._needsGradInput else None
         return self.gradInput
 
@@ -372,7 +383,14 @@ class Branching(Container):
         gradients = [self.call(index, method, input, part, *scale)
                      for index, part in enumerate(self.partsOf(gradOutput)) if part is not None]
         present = [g for g in gradients if g is not None]
-        self.gradInput = _sum(self.gradInput, present) if present and self._needsGradInput else None
+        buffer = self.gradInput
+        if self._spares is not None and present and tensor.is_tensor(present[0]):
+            buffer = self._spares.take(present[0].shape, present[0].dtype, present[0])
+        self.gradInput = sum_tables(buffer, present) if present and self._needsGradInput else None
+        if self._spares is not None and method == "backward":
+            for module in self.modules:
+                _forget(module, "gradInput")
+                _forget(module, "_gradOutput")
         return self.gradInput
 
     def _checkChildren(self, children):
@@ -577,8 +595,10 @@ class Parallel(Container):
             self.gradInput = None
             return None
         self.gradInput = self._gradient = tensor.resize(self._gradient, input.shape, input)
-        for gradient, part in zip(gradients, _slices(self._gradient, self.inputDimension % input.ndim)):
-            tensor.copy(gradient, part)
+        axis = self.inputDimension % input.ndim
+        for index, gradient in enumerate(gradients):
+            slice = gradient.reshape(*gradient.shape[:axis], 1, *gradient.shape[axis:])
+            copy_slices(slice, 0, self._gradient, index, 1, axis)
         return self.gradInput
 
     def _partsOf(self, gradOutput):
@@ -610,20 +630,7 @@ def _reads_lengths(module):
     return any(hasattr(m, "setLengths") and not isinstance(m, Container) for m in module.listModules())
 
 
-def _sum(buffer, values):
-    """The sum of tensors, or of tables of them, in *buffer* where that fits; None counts as 0."""
-    values = [value for value in values if value is not None]
-    if not values:
-        return None
-    if isinstance(values[0], list):
-        old = buffer if isinstance(buffer, list) else []
-        return [_sum(old[i] if i < len(old) else None, [v[i] for v in values])
-                for i in range(len(values[0]))]
-    if isinstance(values[0], dict):
-        old = buffer if isinstance(buffer, dict) else {}
-        return {name: _sum(old.get(name), [v[name] for v in values]) for name in values[0]}
-    buffer = tensor.resize(buffer if tensor.is_tensor(buffer) else None, values[0].shape, values[0])
-    tensor.copy(values[0], buffer)
-    for value in values[1:]:
-        _add(buffer, value, buffer)
-    return buffer
+def _forget(module, name):
+    """Let go of a gradient that nobody reads any more, where the module takes its gradients from spares."""
+    if module._spares is not None:
+        setattr(module, name, None)

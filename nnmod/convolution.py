@@ -9,9 +9,10 @@ from .windowed import Windowed
 class _Convolution(Windowed):
     """Planes to planes, in two or three dimensions; the base of the classes below."""
 
-    bufferNames = (*Windowed.bufferNames, "_keptWeights")
+    bufferNames = (*Windowed.bufferNames, "_keptWeights", "_case", "_keptSize")
     groups = 1
-    _keptWeights = None
+    # What evaluation keeps of the weights, for which case, and how much that is.
+    _keptWeights = _case = _keptSize = None
 
     def _start(self, nInputPlane, nOutputPlane, groups=1, **window):
         check.positive(nOutputPlane=nOutputPlane)
@@ -43,18 +44,18 @@ class _Convolution(Windowed):
         norm, end  what conv2d_fused_update_output takes: a normalisation, an activation and its numbers
         """
         rank = len(self.axes)
-        x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", *self.axes)
         numbers = self._geometry()
-        size = geometry.window_output(x.shape[2:], self._kernel(), *numbers)
-        if self.nInputPlane is None and x.shape[1] % self.groups:
-            raise ShapeError(f"the channels of input must be a multiple of groups = {self.groups}, "
-                             f"got {input.shape}")
-        if self.weight is None:
-            self._infer(input, nInputPlane=x.shape[1])
-        check.parameters(self, **self._shapes())
+        seen = self._seen
+        if (seen is None or input.__class__ is not np.ndarray or seen[0] != (input.shape, numbers, self._kernel())
+                or seen[1] is not self.weight or seen[2] is not self.bias
+                or seen[3] is not self.gradWeight or seen[4] is not self.gradBias):
+            seen = self._check(input, numbers)
+        _, _, _, _, _, shape, w = seen
         K = kernels.of(input, self.weight, self.bias)
-        output = owner.resize("output", (*input.shape[:-rank - 1], self.nOutputPlane, *size), like=input)
-        y, w = geometry.with_batch(output, rank + 2), self._windows(self.weight)
+        output = owner.resize("output", shape, like=input)
+        x, y = input, output
+        if input.ndim == rank + 1:
+            x, y = x[None], y[None]
         if self.train:
             owner._keptWeights = None  # evaluation's alone
         if rank == 2 and (end or norm is not None or not self.train):
@@ -64,6 +65,24 @@ class _Convolution(Windowed):
         run = K.conv2d_update_output if rank == 2 else K.conv3d_update_output
         run(x, w, self.bias, y, *self._scratch(K, x, w, y, numbers), *numbers, self.groups)
         return output
+
+    def _check(self, input, numbers):
+        """See that input and parameters fit, infer sizes; what follows from them, which is noted in _seen.
+
+        It is asked for where one of them is new: at batch 1 it would cost as much as the rest.
+        """
+        x = check.batched("input", input, "N", self.nInputPlane or "nInputPlane", *self.axes)
+        size = geometry.window_output(x.shape[2:], self._kernel(), *numbers)
+        if self.nInputPlane is None and x.shape[1] % self.groups:
+            raise ShapeError(f"the channels of input must be a multiple of groups = {self.groups}, "
+                             f"got {input.shape}")
+        if self.weight is None:
+            self._infer(input, nInputPlane=x.shape[1])
+        check.parameters(self, **self._shapes())
+        shape = (*input.shape[:-len(self.axes) - 1], self.nOutputPlane, *size)
+        self._seen = ((input.shape, numbers, self._kernel()), self.weight, self.bias, self.gradWeight, self.gradBias,
+                       shape, self._windows(self.weight))
+        return self._seen
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
@@ -89,9 +108,12 @@ class _Convolution(Windowed):
         """In evaluation mode, what the kernel keeps of the weights between calls: a buffer of *owner*, or None."""
         if self.train:
             return None
-        size = K.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers, self.groups, x.dtype.name)
-        kept = owner._keptWeights
-        if kept is None or kept.size != size:
+        kept, case = owner._keptWeights, (K, x.shape, numbers, x.dtype, kernels.getconv2dmethod())
+        if self._case != case:
+            size = K.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers, self.groups, x.dtype.name)
+            self._case, self._keptSize = case, size
+        if (0 if kept is None else kept.size) != self._keptSize:
+            size = self._keptSize
             kept = owner._keptWeights = tensor.zeros((size,), np.dtype(np.uint8)) if size else None
         return kept
 

@@ -8,7 +8,7 @@ import numpy as np
 from . import check, kernels, nested, tensor
 from .errors import ShapeError
 from .kernels import formulas
-from .module import Stateful
+from .stateful import Stateful
 from .node import Node, has_nodes
 
 

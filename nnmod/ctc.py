@@ -73,13 +73,13 @@ class CTCCriterion(Criterion):
         gradInput = self.resize("gradInput", input.shape, like=x)
         kernels.of(x).ctc_update_grad_input(x, *self._there(x, labels, steps, counts), self._alpha, self._losses,
                                             self._work, gradInput.reshape(x.shape),
-                                            self.placed("_scalesThere", self._scales, x), self.blank)
+                                            self._placed("_scalesThere", self._scales, x), self.blank)
         return gradInput
 
     def _there(self, x, labels, steps, counts):
         """Labels and lengths, which are checked on the host, on the device of *x*."""
-        return (self.placed("_labelsThere", labels, x), self.placed("_stepsThere", steps, x),
-                self.placed("_countsThere", counts, x))
+        return (self._placed("_labelsThere", labels, x), self._placed("_stepsThere", steps, x),
+                self._placed("_countsThere", counts, x))
 
     def _run(self, x, labels, steps, counts):
         """The losses of the samples, and the weight of each in the whole."""

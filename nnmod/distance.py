@@ -318,13 +318,13 @@ class Kmeans(Module):
         """
         check.number(low=0, high=1, p=p)
         self._samples(input)
-        N = input.shape[0]
+        input, N = tensor.host(input), input.shape[0]
         # Of the numbers 1 - p makes, 0.05 x 20 is a little over 1.
         far = max(1, math.ceil((1 - p) * N - 1e-9))
         tensor.copy(input[_draw(N, 1)[0]], self.weight[0])
         distance = np.full(N, np.inf)
         for center in range(1, self.k):
-            np.minimum(distance, ((input - self.weight[center - 1]) ** 2).sum(axis=1), out=distance)
+            np.minimum(distance, ((input - tensor.host(self.weight[center - 1])) ** 2).sum(axis=1), out=distance)
             order = np.argsort(-distance, kind="stable")
             tensor.copy(input[order[_draw(far, 1)[0]]], self.weight[center])
         return self

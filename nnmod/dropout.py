@@ -9,7 +9,19 @@ _add = kernels.elementwise(formulas.add)
 _add_constant = kernels.elementwise(formulas.add_constant)
 
 
-class Dropout(Module):
+class _Probability:
+    """Mixed into modules that drop with a probability p."""
+
+    def setp(self, p):
+        """Drop with probability *p* from the next forward on, 0 <= p < 1; returns self."""
+        check.number(p=p)
+        if not 0 <= p < 1:
+            raise ValueError(f"p must be within 0 <= p < 1, got {p}")
+        self.p = p
+        return self
+
+
+class Dropout(_Probability, Module):
     """Set each element to 0 with probability *p* in training.
 
     In training ``y = x * noise``, where noise is 0 with probability p and else
@@ -61,11 +73,8 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, v1=False, inplace=False, stochasticInference=False, lazy=False, mono=False):
         super().__init__()
-        check.number(p=p)
-        if not 0 <= p < 1:
-            raise ValueError(f"p must be within 0 <= p < 1, got {p}")
+        self.setp(p)
         check.boolean(v1=v1, inplace=inplace, stochasticInference=stochasticInference, lazy=lazy, mono=mono)
-        self.p = p
         self.v1 = v1
         self.inplace = inplace
         self.stochasticInference = stochasticInference
@@ -133,7 +142,7 @@ class Dropout(Module):
         return ", ".join(flags)
 
 
-class SpatialDropout(Module):
+class SpatialDropout(_Probability, Module):
     """Drop whole channels with probability *p* in training: one random number for each plane.
 
     In training ``y = x * noise`` with noise 0 or 1; in evaluation ``y = (1 - p) * x``.
@@ -167,11 +176,8 @@ class SpatialDropout(Module):
 
     def __init__(self, p=0.5, stochasticInference=False):
         super().__init__()
-        check.number(p=p)
-        if not 0 <= p < 1:
-            raise ValueError(f"p must be within 0 <= p < 1, got {p}")
+        self.setp(p)
         check.boolean(stochasticInference=stochasticInference)
-        self.p = p
         self.stochasticInference = stochasticInference
         self.noise = self._noisy = None
 

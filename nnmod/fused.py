@@ -8,7 +8,7 @@ from .convolution import SpatialConvolution, SpatialConvolutionMM, SpatialDilate
 from .graph import gModule
 from .linear import Linear, LinearNoBias
 from .module import Module
-from .normalization import BatchNormalization, SpatialBatchNormalization
+from .normalization import BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization
 from .sigmoid import Sigmoid, Tanh
 from .table import ConcatTable, ParallelTable
 
@@ -16,6 +16,7 @@ from .table import ConcatTable, ParallelTable
 _PRODUCTS = {Linear: BatchNormalization, LinearNoBias: BatchNormalization,
              SpatialConvolution: SpatialBatchNormalization, SpatialConvolutionMM: SpatialBatchNormalization,
              SpatialDilatedConvolution: SpatialBatchNormalization}
+_NORMALIZATIONS = (BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization)
 _ACTIVATIONS = {cls: kernels.formulas.ACTIVATIONS.index(cls.function.formula)
                 for cls in (ReLU, LeakyReLU, ReLU6, HardTanh, Tanh, Sigmoid)}
 _CONTAINERS = {Concat, DepthConcat, Parallel, ConcatTable, ParallelTable, gModule}
@@ -23,7 +24,7 @@ _VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradPara
 
 
 class Fused(Sequential):
-    """A product, its batch normalisation and its activation, run as one kernel.
+    """A product, its batch normalisation and its activation, run as one kernel; or a normalisation and its ReLU.
 
     What ``net.fused()`` puts in the place of neighbours; its repr names them.  The output is
     finished while it is in the cache: the bits are those of the modules one after the other,
@@ -33,22 +34,27 @@ class Fused(Sequential):
     ----------
     *modules : Module
         A Linear or a convolution of images; then a batch normalisation, an activation or both:
-        ReLU, ReLU6, LeakyReLU with a slope >= 0, HardTanh, Tanh or Sigmoid.
+        ReLU, ReLU6, LeakyReLU with a slope >= 0, HardTanh, Tanh or Sigmoid.  Or a batch
+        normalisation and a ReLU.
 
     Shapes
     ------
-    input   what the product takes
+    input   what the first module takes
     output  what it returns
 
-    In training a batch normalisation needs the whole output of the product, and the modules run
-    one after the other.  In evaluation it is part of the kernel, as a normalisation with numbers
-    that are made of the running statistics at every forward: there are no folded weights that
-    could be out of date.  Raises ValueError for other modules.  Source: Abadi et al., "TensorFlow:
-    a system for large-scale machine learning", 2016, for the idea of fused kernels.
+    In training a batch normalisation needs the whole output of the product, which runs alone.  A
+    ReLU then shares the normalisation's passes over memory, forward and backward, where the sign of
+    the output says what passed; other activations follow.  In evaluation the normalisation is part
+    of the kernel, with numbers that are made of the running statistics at every forward: there are
+    no folded weights that could be out of date.  Raises ValueError for other modules.  Source: Abadi
+    et al., "TensorFlow: a system for large-scale machine learning", 2016, for the idea of fused
+    kernels.
 
     The network that ``net.fused()`` returns has the parameters, gradients and running statistics
     of the plain one, the very arrays, also after getParameters of either; mode, buffers and
-    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.
+    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.  Where
+    nothing works in place, gradients between its modules share memory, and are gone, None, after
+    backward; that of the whole network stays.
 
     >>> import numpy as np
     >>> from nnmod import Linear, ReLU
@@ -64,7 +70,8 @@ class Fused(Sequential):
     (4, 2)
     """
 
-    bufferNames = ("_norm", "_gradMiddle", "_keptWeights", "_whole")
+    bufferNames = ("_norm", "_gradMiddle", "_keptWeights", "_way")
+    backwardBuffers = ("_gradMiddle",)
     backwardNeeds = frozenset({"input", "output"})
     inplace = sharesInput = False
     dissolves = True
@@ -78,7 +85,8 @@ class Fused(Sequential):
     def _checkChildren(self, children):
         if _joinable(children) != len(children):
             raise ValueError("Fused takes a Linear or a convolution of images, then a batch normalization of its "
-                             f"planes, an activation that it knows, or both; got {', '.join(map(repr, children))}")
+                             "planes, an activation that it knows, or both; or a batch normalization and a ReLU; "
+                             f"got {', '.join(map(repr, children))}")
 
     def forFile(self):
         """The same modules in a Sequential."""
@@ -93,15 +101,24 @@ class Fused(Sequential):
         """The output of the last module."""
         input = self.takeInput(input)
         modules = self.modules
-        normed = type(modules[1]) not in _ACTIVATIONS
-        if normed and modules[1].train:
-            self._whole = None
-            return super().updateOutput(input)
-        if self._whole is None:
-            self._whole, self.output = True, None  # it was the last module's
         last, norm, index = modules[-1], None, 0
+        normed = type(modules[1]) not in _ACTIVATIONS
+        pair = type(modules[0]) in _NORMALIZATIONS
+        rectified = pair or (normed and modules[1].train and type(last) is ReLU)
+        if normed and modules[1].train and not rectified:
+            self._way = None
+            return super().updateOutput(input)
+        if self._way is None:
+            self.output = None  # it was the last module's
+        self._way = "rectified" if rectified else "whole"
         number = _ACTIVATIONS.get(type(last))
         try:
+            if pair:
+                return modules[0].compute(self, input, rectify=True)
+            if rectified:
+                middle = modules[0].forward(input)
+                index = 1
+                return modules[1].compute(self, middle, rectify=True)
             if normed:
                 index = 1
                 norm = modules[1].line(self)
@@ -115,6 +132,8 @@ class Fused(Sequential):
     def backward(self, input, gradOutput, scale=1.0):
         """backward of every module, last to first."""
         self._checkBackward(input, gradOutput)
+        if self._way == "rectified":
+            return self._rectified(input, gradOutput, True, True, scale)
         if not self._prepared(input, gradOutput):
             return super().backward(input, gradOutput, scale)
         first = self.modules[0]
@@ -122,10 +141,19 @@ class Fused(Sequential):
             self.call(0, "updateGradInput", self._input, self._gradMiddle)
         self.call(0, "accGradParameters", self._input, self._gradMiddle, scale)
         self.gradInput = first.gradInput if self._needsGradInput else None
+        self._letGo(first)
         return self.gradInput
+
+    def _letGo(self, *modules):
+        """In a network whose gradients share memory, forget those of *modules*."""
+        if self._spares is not None:
+            for module in modules:
+                module.gradInput = module._gradOutput = None
 
     def updateGradInput(self, input, gradOutput):
         """updateGradInput of every module, last to first."""
+        if self._way == "rectified":
+            return self._rectified(input, gradOutput, True, False)
         if not self._prepared(input, gradOutput):
             return super().updateGradInput(input, gradOutput)
         self.gradInput = self.call(0, "updateGradInput", self._input, self._gradMiddle)
@@ -133,13 +161,42 @@ class Fused(Sequential):
 
     def accGradParameters(self, input, gradOutput, scale=1.0):
         """accGradParameters of every module; needs updateGradInput before it."""
+        if self._way == "rectified":
+            self._rectified(input, gradOutput, False, True, scale)
+            return
         if not self._prepared(input, gradOutput):
             return super().accGradParameters(input, gradOutput, scale)
         self.call(0, "accGradParameters", self._input, self._gradMiddle, scale)
 
+    def _rectified(self, input, gradOutput, wantsInput, wantsParameters, scale=1.0):
+        """The gradients where a normalisation and its ReLU ran as one, behind a product or alone."""
+        input, gradOutput = self.takeGradOutput(input, gradOutput)
+        first = self.modules[0]
+        if type(first) in _NORMALIZATIONS:
+            wanted = wantsInput and (self._needsGradInput or not wantsParameters)
+            gradInput = first.rectifiedGradients(input, self.output, gradOutput, wanted, wantsParameters, scale)
+        else:
+            norm = self.modules[1]
+            if wantsInput:
+                norm.rectifiedGradients(first.output, self.output, gradOutput, True, wantsParameters, scale)
+            else:
+                gradMiddle = norm.gradInput
+                norm.rectifiedGradients(first.output, self.output, gradOutput, False, wantsParameters, scale)
+                norm.gradInput = gradMiddle
+            verb = "backward" if wantsInput and wantsParameters else (
+                "updateGradInput" if wantsInput else "accGradParameters")
+            numbers = (scale,) if wantsParameters else ()
+            self.call(0, verb, input, norm.gradInput, *numbers)
+            gradInput = first.gradInput
+        if wantsInput:
+            self.gradInput = gradInput
+        if wantsInput and wantsParameters:
+            self._letGo(*self.modules)
+        return self.gradInput
+
     def _prepared(self, input, gradOutput):
         """Let the product go on from here; False: all modules have had a forward, and go on one after the other."""
-        if self._whole is None:
+        if self._way is None:
             return False
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         first, last = self.modules[0], self.modules[-1]
@@ -177,7 +234,14 @@ def _fused(net):
         kin = vars(module).setdefault("_kin", weakref.WeakSet((module,)))
         kin.add(other)
         other._kin = kin
-    return _joined(twin, any(module.inplace for module in twin.listModules()))
+    overwriting = any(module.inplace for module in twin.listModules())
+    twin = _joined(twin, overwriting)
+    if not overwriting:
+        spares = tensor.Spares()
+        for module in twin.listModules():
+            if type(module).__module__.startswith(f"{__package__}.") and _usual(module):
+                module._spares = spares
+    return twin
 
 
 def _joined(module, overwriting):
@@ -210,7 +274,9 @@ def _joinable(modules, overwriting=False):
     """
     norm = _PRODUCTS.get(type(modules[0])) if modules and _usual(modules[0]) else None
     if norm is None:
-        return 0
+        pair = (len(modules) > 1 and type(modules[0]) in _NORMALIZATIONS and type(modules[1]) is ReLU
+                and _usual(modules[0]) and _usual(modules[1]))
+        return 2 if pair else 0
     count, planes = 1, getattr(modules[0], "outputSize", None) or modules[0].nOutputPlane
     if len(modules) > 1 and type(modules[1]) is norm and _usual(modules[1]) and modules[1].nOutput in (None, planes):
         count = 2

@@ -58,11 +58,16 @@ def planes(tensor, sides):
     >>> planes(np.zeros((2, 3, 5, 4)), 2).shape
     (6, 1, 5, 4)
     """
-    shape = tensor.shape
-    count = 1
-    for size in shape[:-sides]:
-        count *= size
-    return tensor.reshape((count, *(1,) * (3 - sides), *shape[-sides:]))
+    return tensor.reshape(planes_of(tensor.shape, sides))
+
+
+def planes_of(shape, sides):
+    """The shape that planes() gives a tensor of *shape*.
+
+    >>> planes_of((2, 3, 5, 4), 2)
+    (6, 1, 5, 4)
+    """
+    return math.prod(shape[:-sides]), *(1,) * (3 - sides), *shape[-sides:]
 
 
 def check_covered(size, kernel, stride, pad, dilation):

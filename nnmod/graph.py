@@ -6,9 +6,6 @@ Calling a module with a node makes a node (nnmod/node.py); gModule makes a modul
     h = nnmod.Tanh()(nnmod.Linear(5, 4)(x))
     net = nnmod.gModule([x], [nnmod.Linear(4, 2)(h)])
 """
-
-import numpy as np
-
 from . import errors, kernels, nested, tensor
 from .container import Container
 from .criterion import Criterion
@@ -225,7 +222,7 @@ class gModule(Container):
             if arrived is not None:
                 others += [arrived.whole, *arrived.parts.values()]
         used = [g for g in nested.leaves(others) if g is not None]
-        if any(np.may_share_memory(t, g) for t in nested.leaves(total) if t is not None for g in used):
+        if any(tensor.shares_memory(t, g) for t in nested.leaves(total) if t is not None for g in used):
             self._sums[i] = _copy(self._sums[i], total)
             return self._sums[i]
         return total

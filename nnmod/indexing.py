@@ -3,6 +3,7 @@ import numpy as np
 
 from . import check, geometry, kernels, tensor
 from .errors import ShapeError
+from .joining import copy_slices
 from .module import Module
 
 _FLOAT64 = np.dtype(np.float64)
@@ -31,7 +32,7 @@ class _Part(Module):
         A, n, B = geometry.around(input.shape, axis)
         dx = self.gradInput.reshape(A, n, B)
         tensor.fill(dx[:, :first], 0)
-        tensor.copy(gradOutput.reshape(A, count, B), dx[:, first:first + count])
+        copy_slices(gradOutput.reshape(A, count, B), 0, dx, first, count, 1)
         tensor.fill(dx[:, first + count:], 0)
         return self.gradInput
 

@@ -38,10 +38,15 @@ class Transpose(Module):
         for pair in permutations:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(map(check.is_int, pair)):
                 raise ValueError(f"permutations must be pairs of dimensions such as (0, 1), got {pair!r}")
+        self.setNumInputDims(numInputDims)
+        self.permutations = tuple((int(a), int(b)) for a, b in permutations)
+
+    def setNumInputDims(self, numInputDims):
+        """Say how many dimensions one example has, or None; returns self."""
         if numInputDims is not None:
             check.positive(numInputDims=numInputDims)
-        self.permutations = tuple((int(a), int(b)) for a, b in permutations)
         self.numInputDims = numInputDims
+        return self
 
     def updateOutput(self, input):
         input = self.takeInput(input)
@@ -134,6 +139,8 @@ class Convert(Module):
         x, batched = self._withBatch(input)
         if self._ending == "first" and "f" in self.inputShape and x.shape[self._order[1]] != 1:
             raise ShapeError(f"input must have one feature to be converted to 'b', got shape {input.shape}")
+        if self._ending == "first" and x.shape[self._order[1]] == 0:
+            raise ShapeError(f"input must have at least one entry to take the first of, got shape {input.shape}")
         x = _converted(self, "_cast", x, tensor.dtype_of(self._type))
         if not self.sharesInput:
             x = _permuted(self, "_ordered", x, self._order)
@@ -205,7 +212,7 @@ class Copy(Module):
     """
 
     paramNames = ()
-    typeNames = ("intype", "outtype")
+    _typeNames = ("intype", "outtype")
     backwardNeeds = frozenset()
     dontCast = False
 

@@ -6,9 +6,10 @@ import numpy as np
 from . import check, geometry, init, kernels, tensor
 from .errors import ShapeError
 from .module import Module
+from .windowed import BiasOption
 
 
-class Linear(Module):
+class Linear(BiasOption, Module):
     """Affine map ``y = x @ weight.T + bias`` of each row of a batch.
 
     Parameters
@@ -98,6 +99,8 @@ class Linear(Module):
         x = check.batched("input", input, "N", self.inputSize or "inputSize")
         if self.weight is None:
             check.type_is("input", input, self._type)
+            if x.shape[1] == 0:
+                raise ShapeError(f"input must have at least one feature, got {input.shape}")
             self.inputSize = x.shape[1]
             self._allocate()
         # Looked at only after one was replaced: at batch 1 the check would cost more than the rest.
@@ -263,6 +266,8 @@ class LinearWeightNorm(Linear):
         x = check.batched("input", input, "N", self.inputSize or "inputSize")
         if self.v is None:
             check.type_is("input", input, self._type)
+            if x.shape[1] == 0:
+                raise ShapeError(f"input must have at least one feature, got {input.shape}")
             self.inputSize = x.shape[1]
             self._allocate()
         check.parameters(self, v=(self.outputSize, self.inputSize), g=(self.outputSize, 1),
@@ -285,7 +290,7 @@ class LinearWeightNorm(Linear):
             K.sum_rows(dy, self.gradBias, scale)
 
 
-class PartialLinear(Module):
+class PartialLinear(BiasOption, Module):
     """Linear of which a part of the outputs can be computed alone.
 
     Parameters
@@ -370,7 +375,7 @@ class PartialLinear(Module):
         weight, bias = self.weight, self.bias
         self._computed = self.partition
         if self.partition is not None:
-            rows = self.table(self.partition, input)
+            rows = self._onDevice(self.partition, input)
             weight = self.resize("_weight", (self.partition.size, self.inputsize), like=input)
             K.lookup_update_output(rows, self.weight, weight)
             if bias is not None:
@@ -400,7 +405,7 @@ class PartialLinear(Module):
             if self.gradBias is not None:
                 K.sum_rows(dy, self.gradBias.reshape(-1), scale)
             return
-        rows = self.table(self.partition, input)
+        rows = self._onDevice(self.partition, input)
         part = self.resize("_gradWeight", (self.partition.size, self.inputsize), like=input)
         K.gemm(dy, x, part, trans_a=True)
         K.lookup_acc_grad_parameters(rows, part, None, self.gradWeight, scale)
@@ -419,7 +424,7 @@ class PartialLinear(Module):
         return f"{self.inputsize} -> {part}{self.outputsize}" + ("" if self.bias is not None else ", no bias")
 
 
-class Bilinear(Module):
+class Bilinear(BiasOption, Module):
     """A form of two inputs: ``y[o] = x1 @ weight[o] @ x2 + bias[o]``.
 
     Parameters

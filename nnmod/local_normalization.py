@@ -91,6 +91,7 @@ class _Neighbourhood(Module):
         if kernel is None:
             kernel = np.ones((9, 9))
         check.is_tensor("kernel", kernel)
+        kernel = tensor.host(kernel)
         if kernel.ndim not in (1, 2) or not all(n % 2 for n in kernel.shape):
             raise ValueError(f"kernel must have one or two dimensions of odd size, got shape {kernel.shape}")
         if kernel.ndim == 1:

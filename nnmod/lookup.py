@@ -112,14 +112,24 @@ class LookupTable(Module):
             check.parameters(self, weight=size)
         else:
             check.shape("weight", self.weight, *size)
+        indices = self.renorm(input)
+        K = kernels.of(self.weight)
+        output = self.resize("output", (*input.shape, self.nOutput), like=self.weight)
+        K.lookup_update_output(indices, self.weight, output.reshape(indices.size, self.nOutput))
+        return output
+
+    def renorm(self, input):
+        """Scale the rows that *input* names down to *maxNorm*, where that is set; forward does so.
+
+        input  indices of any shape; what comes back is them, in one dimension
+        """
+        check.integers("input", input)
         indices = input.reshape(-1)
         K = kernels.of(self.weight)
         self._checkRange(K, input, indices)
         if self.maxNorm is not None:
             K.lookup_renorm(indices, self.weight, self.maxNorm, self.normType)
-        output = self.resize("output", (*input.shape, self.nOutput), like=self.weight)
-        K.lookup_update_output(indices, self.weight, output.reshape(indices.size, self.nOutput))
-        return output
+        return indices
 
     def _checkRange(self, K, input, indices):
         where = self.resize("_where", (1,), like=self.weight, dtype=_INT64)

@@ -162,11 +162,14 @@ class FeatureLPPooling(_LPPooling):
                 raise ValueError(f"{name} must be an int within {low}..{high}, got {value!r}")
         check.boolean(batch_mode=batch_mode)
         self.width, self.stride = width, stride
+        self._alone = False  # whether nothing lies behind the features of the input
         self.power = power
         self.batch_mode = bool(batch_mode)
 
     def _geometry(self):
-        """Window, stride and padding: features are rows, and what lies behind them columns."""
+        """Window, stride and padding: features are columns, or rows where something lies behind them."""
+        if self._alone:
+            return (1, 1, self.width), (1, 1, self.stride), (0, 0, 0)
         return (1, self.width, 1), (1, self.stride, 1), (0, 0, 0)
 
     def updateOutput(self, input):
@@ -181,18 +184,20 @@ class FeatureLPPooling(_LPPooling):
             raise ShapeError(f"input must have at least width = {self.width} features in dimension {axis}, "
                              f"got {input.shape}")
         count = (input.shape[axis] - self.width) // self.stride + 1
+        self._alone = input.ndim == axis + 1
         return self._pool(input, (*input.shape[:axis], count, *input.shape[axis + 1:]), self._planes)
 
     def updateGradInput(self, input, gradOutput):
         return self._unpool(*self.takeGradOutput(input, gradOutput), self._planes)
 
     def _planes(self, tensor):
-        """*tensor* as planes of one row for each feature, a view."""
+        """*tensor* as planes, a view: of one column for each feature, or one row."""
         shape = tensor.shape if self.batch_mode else (1, *tensor.shape)
         columns = 1
         for size in shape[2:]:
             columns *= size
-        return tensor.reshape(shape[0], 1, shape[1], columns)
+        sides = (1, shape[1]) if self._alone else (shape[1], columns)
+        return tensor.reshape(shape[0], 1, *sides)
 
     def describe(self):
         return f"{self.width}, {self.stride}, p={self.power:g}" + (", batch" if self.batch_mode else "")

@@ -61,7 +61,10 @@ class _BatchNormalization(Module):
         return self
 
     def updateOutput(self, input):
-        input = self.takeInput(input)
+        return self.compute(self, self.takeInput(input))
+
+    def compute(self, owner, input, rectify=False):
+        """The output, with *rectify* that of a ReLU behind it, in a buffer of *owner*: this module, or a Fused."""
         x = check.batched("input", input, "N", self.nOutput or "nOutput", *self._positions)
         if not self.sizesKnown:
             check.type_is("input", input, self._type)
@@ -71,7 +74,7 @@ class _BatchNormalization(Module):
             self._allocate()
         self._checkTensors()
         K = kernels.of(input, self.weight, self.bias, self.running_mean, self.running_var)
-        output = self.resize("output", input.shape, like=input)
+        output = owner.resize("output", input.shape, like=input)
         mean = self.resize("_mean", (self.nOutput,), like=input)
         invstd = self.resize("_invstd", (self.nOutput,), like=input)
         x = self._channels(x)
@@ -83,8 +86,18 @@ class _BatchNormalization(Module):
             self._stateMoved = False
         K.batch_norm_update_output(x, self.weight, self.bias, self.running_mean, self.running_var,
                                    self._channels(output), mean, invstd,
-                                   self._ofBatch, self.momentum, self.eps)
+                                   self._ofBatch, self.momentum, self.eps, rectify)
         return output
+
+    def rectifiedGradients(self, input, output, gradOutput, wantsInput, wantsParameters, scale=1.0):
+        """Of compute with *rectify*: gradInput, or None if it is not wanted; the parameters' gradients are added to."""
+        K = kernels.of(input, gradOutput, self.weight, self._mean)
+        self.gradInput = self.resize("gradInput", input.shape, like=input) if wantsInput else None
+        grads = (self.gradWeight, self.gradBias) if wantsParameters else (None, None)
+        K.batch_norm_relu_backward(*map(self._channels, (input, output, gradOutput)), self.weight, self._mean,
+                                   self._invstd, self._channels(self.gradInput) if wantsInput else None, *grads,
+                                   self._ofBatch, scale)
+        return self.gradInput
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)

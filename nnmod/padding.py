@@ -5,6 +5,7 @@ import math
 
 from . import check, geometry, kernels, tensor
 from .errors import ShapeError
+from .joining import copy_slices
 from .module import Module
 
 
@@ -66,20 +67,18 @@ class Padding(Module):
         shape[axis] += abs(self.pad)
         output = self.resize("output", tuple(shape), like=input)
         A, n, B = geometry.around(input.shape, axis)
-        x, y = input.reshape(A, n, B), output.reshape(A, n + abs(self.pad), B)
-        tensor.copy(x[:, :place], y[:, :place])
-        tensor.fill(y[:, place:place + abs(self.pad)], self.value)
-        tensor.copy(x[:, place:], y[:, place + abs(self.pad):])
+        after = place + abs(self.pad)
+        copy_slices(input, 0, output, 0, place, axis)
+        tensor.fill(output.reshape(A, n + abs(self.pad), B)[:, place:after], self.value)
+        copy_slices(input, place, output, after, n - place, axis)
         return output
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         axis, place = self._place(input.shape)
         gradInput = self.resize("gradInput", input.shape, like=input)
-        A, n, B = geometry.around(input.shape, axis)
-        dx, dy = gradInput.reshape(A, n, B), gradOutput.reshape(A, n + abs(self.pad), B)
-        tensor.copy(dy[:, :place], dx[:, :place])
-        tensor.copy(dy[:, place + abs(self.pad):], dx[:, place:])
+        copy_slices(gradOutput, 0, gradInput, 0, place, axis)
+        copy_slices(gradOutput, place + abs(self.pad), gradInput, place, input.shape[axis] - place, axis)
         return gradInput
 
     def _place(self, shape):

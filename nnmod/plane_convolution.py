@@ -42,7 +42,7 @@ class _PlaneConvolution(Windowed):
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
         y, w = geometry.with_batch(output, 4), self._windows(self.weight)
-        pairs, to = self.table(self._pairs, x), self.table(self._to, x)
+        pairs, to = self._onDevice(self._pairs, x), self._onDevice(self._to, x)
         K.plane_conv_update_output(x, w, self._biases(self.bias), pairs, to, y,
                                    self._scratch(K, x, w, y), stride, pad)
         return output
@@ -54,7 +54,7 @@ class _PlaneConvolution(Windowed):
         gradInput = self.resize("gradInput", input.shape, like=input)
         dy, dx = geometry.with_batch(gradOutput, 4), geometry.with_batch(gradInput, 4)
         w = self._windows(self.weight)
-        pairs, back = self.table(self._pairs, dy), self.table(self._back, dy)
+        pairs, back = self._onDevice(self._pairs, dy), self._onDevice(self._back, dy)
         K.plane_conv_update_grad_input(dy, w, pairs, back, dx, self._scratch(K, dx, w, dy),
                                        stride, pad)
         return gradInput
@@ -65,7 +65,7 @@ class _PlaneConvolution(Windowed):
         K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
         x, dy = geometry.with_batch(input, 4), geometry.with_batch(gradOutput, 4)
         dw = self._windows(self.gradWeight)
-        pairs = self.table(self._pairs, x)
+        pairs = self._onDevice(self._pairs, x)
         K.plane_conv_acc_grad_parameters(x, dy, pairs, dw, self._scratch(K, x, dw, dy), stride, pad, scale)
         if self.gradBias is not None:
             K.sum_planes(dy, self._biases(self.gradBias), scale)
@@ -216,7 +216,7 @@ class SpatialFullConvolutionMap(_ConnectionMap):
         K = kernels.of(input, self.weight, self.bias)
         output = self.resize("output", (*input.shape[:-3], self.nOutputPlane, *size), like=input)
         y = geometry.with_batch(output, 4)
-        pairs, back = self.table(self._pairs, x), self.table(self._back, x)
+        pairs, back = self._onDevice(self._pairs, x), self._onDevice(self._back, x)
         K.plane_conv_update_grad_input(x, self.weight, pairs, back, y,
                                        self._scratch(K, y, self.weight, x), stride, pad)
         if self.bias is not None:
@@ -229,7 +229,7 @@ class SpatialFullConvolutionMap(_ConnectionMap):
         K = kernels.of(gradOutput, self.weight)
         gradInput = self.resize("gradInput", input.shape, like=input)
         dy, dx = geometry.with_batch(gradOutput, 4), geometry.with_batch(gradInput, 4)
-        pairs, to = self.table(self._pairs, dy), self.table(self._to, dy)
+        pairs, to = self._onDevice(self._pairs, dy), self._onDevice(self._to, dy)
         K.plane_conv_update_output(dy, self.weight, None, pairs, to, dx,
                                    self._scratch(K, dy, self.weight, dx), stride, pad)
         return gradInput
@@ -239,7 +239,7 @@ class SpatialFullConvolutionMap(_ConnectionMap):
         stride, pad, _ = self._geometry()
         K = kernels.of(input, gradOutput, self.gradWeight, self.gradBias)
         x, dy = geometry.with_batch(input, 4), geometry.with_batch(gradOutput, 4)
-        K.plane_conv_acc_grad_parameters(dy, x, self.table(self._pairs, x), self.gradWeight,
+        K.plane_conv_acc_grad_parameters(dy, x, self._onDevice(self._pairs, x), self.gradWeight,
                                          self._scratch(K, dy, self.weight, x), stride, pad, scale)
         if self.gradBias is not None:
             K.sum_planes(dy, self._biases(self.gradBias), scale)

@@ -24,7 +24,8 @@ class _Pooling(Module):
 
     def __init__(self):
         super().__init__()
-        self._known = None  # the last input's shape, the window, and the output's shape that they make
+        # The last input's shape and the window; the output's shape that they make; both as planes.
+        self._known = None
 
     def _outputShape(self, input):
         """The shape of the output; *input* is checked where its shape, or the window, is new."""
@@ -35,8 +36,10 @@ class _Pooling(Module):
         self._check(input)
         sides = len(self._sides)
         size = self._outputSize(input.shape[-sides:], *(numbers[-sides:] for numbers in window[:-1]))
-        self._known = input.shape, window, (*input.shape[:-sides], *size)
-        return self._known[2]
+        shape = (*input.shape[:-sides], *size)
+        planes = (geometry.planes_of(size, sides) for size in (input.shape, shape))
+        self._known = input.shape, window, shape, *planes
+        return shape
 
     def _check(self, input):
         check.batched("input", input, *self._leading, *self._sides)
@@ -76,12 +79,12 @@ class _MaxPooling(_Pooling):
     def updateOutput(self, input):
         input = self.takeInput(input)
         shape = self._outputShape(input)
+        _, window, _, before, after = self._known
         K = kernels.of(input)
         output = self.resize("output", shape, like=input)
         indices = self.resize("indices", shape, like=input, dtype=_INT32)
         self.pooledShape = input.shape
-        K.max_pool_update_output(self._planes(input), self._planes(output), self._planes(indices),
-                                 *self._geometry())
+        K.max_pool_update_output(input.reshape(before), output.reshape(after), indices.reshape(after), *window[:-1])
         return output
 
     def _outputSize(self, size, kernel, stride, pad, dilation):
@@ -96,7 +99,21 @@ class _MaxPooling(_Pooling):
         return gradInput
 
 
-class SpatialMaxPooling(_MaxPooling):
+class _Rounding:
+    """Mixed into poolings whose number of windows may be rounded up."""
+
+    def ceil(self):
+        """Round the number of windows up, as ``ceilMode=True`` does; returns self."""
+        self.ceilMode = True
+        return self
+
+    def floor(self):
+        """Round the number of windows down, as by default; returns self."""
+        self.ceilMode = False
+        return self
+
+
+class SpatialMaxPooling(_Rounding, _MaxPooling):
     """The maximum under a window that slides over each plane.
 
     Parameters
@@ -196,7 +213,7 @@ class SpatialDilatedMaxPooling(SpatialMaxPooling):
         self.dilationW, self.dilationH = dilationW, dilationH
 
 
-class VolumetricMaxPooling(_MaxPooling):
+class VolumetricMaxPooling(_Rounding, _MaxPooling):
     """The maximum under a window that slides through each volume.
 
     Parameters
@@ -474,7 +491,7 @@ class _AveragePooling(_Pooling):
         return gradInput
 
 
-class SpatialAveragePooling(_AveragePooling):
+class SpatialAveragePooling(_Rounding, _AveragePooling):
     """The mean under a window that slides over each plane.
 
     Parameters
@@ -522,6 +539,16 @@ class SpatialAveragePooling(_AveragePooling):
         self.ceilMode = bool(ceilMode)
         self.countIncludePad = bool(countIncludePad)
         self.divide = bool(divide)
+
+    def setCountIncludePad(self):
+        """Divide by the size of the whole window, its padding included, as by default; returns self."""
+        self.countIncludePad = True
+        return self
+
+    def setCountExcludePad(self):
+        """Divide by the elements of the input alone, as ``countIncludePad=False`` does; returns self."""
+        self.countIncludePad = False
+        return self
 
     def _geometry(self):
         """Window, stride and padding."""

@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from . import check, gates, init, kernels, tensor
-from .module import Module, gradient_name
+from .module import Module
+from .stateful import gradient_name
 from .step_of_modules import StepOfModules
 
 
@@ -144,9 +145,6 @@ class _Cell(StepOfModules):
 
     def __repr__(self):
         return super().__repr__() if self.modules else Module.__repr__(self)
-
-    def _repr_html_(self):
-        return super()._repr_html_() if self.modules else Module._repr_html_(self)
 
     def describe(self):
         return f"{self.inputSize} -> {self.outputSize}" + (f", p={self.p:g}" if self.p else "") + (
@@ -533,7 +531,7 @@ class Mufuru(_Cell):
             K.gemm(x, w[:D], out, bias=b)
             K.gemm(state, w[D:], out, 1.0, 1.0)
         _sigmoid(v, v)
-        K.mufuru_update_output(s, v, self.table(self._codes, s), p, y)
+        K.mufuru_update_output(s, v, self._onDevice(self._codes, s), p, y)
         frame.state = s
         return [y]
 
@@ -543,7 +541,7 @@ class Mufuru(_Cell):
         dh = frame.sum("dh", dy.reshape(N, H), later[0])
         dp = frame.buffer("dp", b["p"].shape, dy)
         ds, dv = frame.buffer("ds", (N, H), dy), frame.buffer("dv", (N, H), dy)
-        K.mufuru_update_grad_input(s, b["v"], self.table(self._codes, s), b["p"], dh, dp, ds, dv)
+        K.mufuru_update_grad_input(s, b["v"], self._onDevice(self._codes, s), b["p"], dh, dp, ds, dv)
         flat = dp.reshape(N, b["p"].shape[1] * H)
         dq, dr = frame.buffer("dq", (N, H), dy), frame.buffer("dr", (N, H), dy)
         _sigmoid_grad(b["v"], dv, dv)

@@ -74,6 +74,9 @@ class _Reshaping(_Viewing):
 
     def __init__(self, sizes, lowest):
         super().__init__()
+        self._setSizes(sizes, lowest)
+
+    def _setSizes(self, sizes, lowest):
         if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
             sizes = sizes[0]
         for size in sizes:
@@ -121,9 +124,19 @@ class View(_Reshaping):
 
     def __init__(self, *sizes, numInputDims=None):
         super().__init__(sizes, -1)
+        self.setNumInputDims(numInputDims)
+
+    def resetSize(self, *sizes):
+        """View in another shape from the next forward on; returns self."""
+        self._setSizes(sizes, -1)
+        return self
+
+    def setNumInputDims(self, numInputDims):
+        """Say how many dimensions one example of the input has, or None; returns self."""
         if numInputDims is not None:
             check.positive(numInputDims=numInputDims)
         self.numInputDims = numInputDims
+        return self
 
     def _outputShape(self, shape):
         one = len(shape) if self.numInputDims is None else self.numInputDims

@@ -33,7 +33,7 @@ class _RowConvolution(Windowed):
         output = self.resize("output", (*input.shape[:-2], *shape), like=input)
         y, w = geometry.with_batch(output, 3), self._rows(self.weight)
         if self.featFirst:
-            pairs, one = self.table(self._pairs, x)
+            pairs, one = self._onDevice(self._pairs, x)
             K.plane_conv_update_output(_planes(x), w[:, None], self._biases(self.bias), pairs, one, _planes(y),
                                        self._scratch(K, x, w, y), *self._step())
         else:
@@ -47,7 +47,7 @@ class _RowConvolution(Windowed):
         dy, dx = geometry.with_batch(gradOutput, 3), geometry.with_batch(gradInput, 3)
         w = self._rows(self.weight)
         if self.featFirst:
-            pairs, one = self.table(self._pairs, dy)
+            pairs, one = self._onDevice(self._pairs, dy)
             K.plane_conv_update_grad_input(_planes(dy), w[:, None], pairs, one, _planes(dx),
                                            self._scratch(K, dx, w, dy), *self._step())
         else:
@@ -60,7 +60,7 @@ class _RowConvolution(Windowed):
         x, dy = geometry.with_batch(input, 3), geometry.with_batch(gradOutput, 3)
         dw = self._rows(self.gradWeight)
         if self.featFirst:
-            K.plane_conv_acc_grad_parameters(_planes(x), _planes(dy), self.table(self._pairs, x)[0], dw[:, None],
+            K.plane_conv_acc_grad_parameters(_planes(x), _planes(dy), self._onDevice(self._pairs, x)[0], dw[:, None],
                                              self._scratch(K, x, dw, dy), *self._step(), scale)
             if self.gradBias is not None:
                 K.sum_planes(dy, self._biases(self.gradBias), scale)

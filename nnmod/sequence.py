@@ -9,6 +9,7 @@ import numpy as np
 
 from . import check, init, kernels, tensor
 from .errors import ShapeError
+from .joining import copy_slices
 from .module import Module
 from .recurrent import GRU, FastLSTM
 
@@ -20,6 +21,7 @@ class _Sequence(Module):
 
     bufferNames = ("_steps", "_gradSteps", "_laidOut", "_gradLaidOut", "_hidden", "_emitted", "_dh", "_kept",
                    "gradPrevOutput", "userGradPrevOutput", "_firstThere", "_lastThere")
+    backwardBuffers = ("_gradSteps", "_gradLaidOut")
     #: (name of the user's first state, name of the array of states, what is kept, gradient of the first)
     _states = (("userPrevOutput", "_hidden", "_kept", "_dh"),)
     backwardNeeds = frozenset({"input"})
@@ -83,7 +85,7 @@ class _Sequence(Module):
         """Which steps are real, on the device of *like*: two tensors, or None twice for all."""
         if self._first is None:
             return None, None
-        return self.placed("_firstThere", self._first, like), self.placed("_lastThere", self._last, like)
+        return self._placed("_firstThere", self._first, like), self._placed("_lastThere", self._last, like)
 
     # -- the state between sequences ------------------------------------------------
 
@@ -257,6 +259,7 @@ class SeqLSTM(_Sequence):
 
     bufferNames = (*_Sequence.bufferNames, "_gates", "_cell", "_keptCell", "_dz", "_dm", "_dc", "_mixed",
                    "_dr", "userNextGradCell", "userGradPrevCell")
+    backwardBuffers = (*_Sequence.backwardBuffers, "_dz", "_dm", "_dr")
     _states = (*_Sequence._states, ("userPrevCell", "_cell", "_keptCell", "_dc"))
 
     def __init__(self, inputsize, hiddensize, batchfirst=False):
@@ -424,6 +427,7 @@ class SeqGRU(_Sequence):
     """
 
     bufferNames = (*_Sequence.bufferNames, "_a", "_k", "_q", "_da", "_dk", "_dq", "_wa", "_wc", "_ga", "_gc")
+    backwardBuffers = (*_Sequence.backwardBuffers, "_da", "_dk", "_dq", "_ga", "_gc")
 
     def __init__(self, inputSize, outputSize, batchfirst=False):
         check.positive(inputSize=inputSize, outputSize=outputSize)
@@ -472,8 +476,8 @@ class SeqGRU(_Sequence):
         k = self.resize("_k", (T, N, H), like=x)
         q = self.resize("_q", (T, N, H), like=x)
         # Products want dense operands: the columns of the gates and of the candidate apart.
-        tensor.copy(self.weight[:, :2 * H], self.resize("_wa", (D + H, 2 * H), like=x))
-        tensor.copy(self.weight[:, 2 * H:], self.resize("_wc", (D + H, H), like=x))
+        copy_slices(self.weight, 0, self.resize("_wa", (D + H, 2 * H), like=x), 0, 2 * H, 1)
+        copy_slices(self.weight, 2 * H, self.resize("_wc", (D + H, H), like=x), 0, H, 1)
         first, last = self._span(x)
         K.gru_update_output(x, self._wa, self.bias[:2 * H], self._wc, self.bias[2 * H:],
                             first, last, a, k, q, self._hidden, y)
@@ -493,9 +497,9 @@ class SeqGRU(_Sequence):
         K = kernels.of(self._steps, self.gradWeight, self.gradBias)
         ga = self.resize("_ga", self._wa.shape, like=self._wa)
         gc = self.resize("_gc", self._wc.shape, like=self._wc)
-        tensor.copy(self.gradWeight[:, :2 * H], ga)
-        tensor.copy(self.gradWeight[:, 2 * H:], gc)
+        copy_slices(self.gradWeight, 0, ga, 0, 2 * H, 1)
+        copy_slices(self.gradWeight, 2 * H, gc, 0, H, 1)
         K.gru_acc_grad_parameters(self._steps, self._hidden, self._q, self._da, self._dk,
                                   ga, self.gradBias[:2 * H], gc, self.gradBias[2 * H:], scale)
-        tensor.copy(ga, self.gradWeight[:, :2 * H])
-        tensor.copy(gc, self.gradWeight[:, 2 * H:])
+        copy_slices(ga, 0, self.gradWeight, 0, 2 * H, 1)
+        copy_slices(gc, 0, self.gradWeight, 2 * H, H, 1)

@@ -145,7 +145,8 @@ class SparseLinear(_Entries):
 
     def _refuse(self, name, part, row):
         place = ", ".join(str(int(i)) for i in np.unravel_index(row, part.shape[:-1]))
-        raise IndexError(f"{name}[{place}] has the feature {float(part.reshape(-1, 2)[row, 0]):g}, but features are whole "
+        feature = float(part.reshape(-1, 2)[row, 0])
+        raise IndexError(f"{name}[{place}] has the feature {feature:g}, but features are whole "
                          f"numbers 0..{self.inputSize - 1} (nnmod counts from 0; Torch7 files are converted on load)")
 
     def updateGradInput(self, input, gradOutput):

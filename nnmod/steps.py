@@ -356,7 +356,8 @@ def _fitting(name, given, like):
         raise ShapeError(f"{name} must have shape {like.shape}, got {given.shape}")
     if given.dtype != like.dtype:
         raise TypeError(f"{name} must be {like.dtype.name} like the module, got {given.dtype.name}")
-    return np.ascontiguousarray(given).reshape(like.shape)
+    check.same_device(name, given, "the output", like)
+    return tensor.dense(given)[0].reshape(like.shape)
 
 
 class Frame:

@@ -20,6 +20,7 @@ from . import nested, notebook, tensor
 from .convolution import TemporalConvolution, _Convolution
 from .distance import Cosine, Euclidean
 from .full_convolution import _FullConvolution
+from .fused import Fused
 from .linear import Bilinear, Linear, PartialLinear
 from .local_convolution import SpatialConvolutionLocal
 from .plane_convolution import SpatialConvolutionMap, SpatialDepthWiseConvolution, SpatialFullConvolutionMap
@@ -27,6 +28,7 @@ from .product import MM, MV, DotProduct
 from .recurrent import _Cell
 from .row_convolution import TemporalRowConvolution
 from .sequence import _Sequence
+from .table import MapTable
 
 
 @dataclass
@@ -182,7 +184,7 @@ def is_below(path, container):
 
 
 def _root(array):
-    while isinstance(array.base, np.ndarray):
+    while tensor.is_tensor(array.base):
         array = array.base
     return array
 
@@ -235,7 +237,7 @@ def multiply_adds(module, input):
     """
     for classes, count in _COUNTS:
         if isinstance(module, classes):
-            return int(count(module, input))
+            return int(count(module, input, module.output))
     return None
 
 
@@ -243,52 +245,58 @@ def _size(value):
     return math.prod(value.shape)
 
 
-def _by_output(module, input):
+def _by_output(module, input, output):
     """Each element of the output is a sum over the weights of one output unit."""
-    return _size(module.output) * (_size(module.weight) // module.weight.shape[0])
+    return _size(output) * (_size(module.weight) // module.weight.shape[0])
 
 
-def _linear(module, input):
-    return _size(module.output) * input.shape[-1]
+def _linear(module, input, output):
+    return _size(output) * input.shape[-1]
 
 
-def _by_input(module, input):
+def _by_input(module, input, output):
     """Each element of the input goes, times all its weights, into the output."""
     return _size(input) * (_size(module.weight) // module.weight.shape[0])
 
 
-def _map(module, input):
+def _map(module, input, output):
     """Each plane of the table slides over all places: of the output, or, transposed, of the input."""
-    places = input if isinstance(module, SpatialFullConvolutionMap) else module.output
+    places = input if isinstance(module, SpatialFullConvolutionMap) else output
     batch = places.shape[0] if places.ndim == 4 else 1
     return batch * math.prod(places.shape[-2:]) * _size(module.weight)
 
 
-def _local(module, input):
+def _local(module, input, output):
     return (input.shape[0] if input.ndim == 4 else 1) * _size(module.weight)
 
 
-def _window(module, input):
-    return _size(module.output) * module.kW * getattr(module, "kH", 1)
+def _window(module, input, output):
+    return _size(output) * module.kW * getattr(module, "kH", 1)
 
 
-def _bilinear(module, input):
+def _bilinear(module, input, output):
     """First x1 with every weight, then the result with x2."""
     rows = input[0].shape[0] if input[0].ndim == 2 else 1
     outputs, _, second = module.weight.shape
     return rows * (_size(module.weight) + outputs * second)
 
 
-def _matrix_product(module, input):
+def _matrix_product(module, input, output):
     inner = input[0].shape[-2 if module.transA else -1]
-    return _size(module.output) * inner
+    return _size(output) * inner
 
 
-def _matrix_vector(module, input):
+def _matrix_vector(module, input, output):
     return _size(input[0])
 
 
-def _cell(module, input):
+def _product(module, input, output):
+    """The product of a Fused, whose output is that of the whole."""
+    first = module.modules[0]
+    return next(count for classes, count in _COUNTS if isinstance(first, classes))(first, input, output)
+
+
+def _cell(module, input, output):
     """Every weight matrix once for each row of the batch."""
     rows = math.prod(input.shape[:-1])
     return rows * sum(_size(getattr(module, name)) for name in module.paramNames
@@ -304,11 +312,12 @@ _COUNTS = [
     ((SpatialConvolutionMap, SpatialFullConvolutionMap), _map),
     ((SpatialDepthWiseConvolution, TemporalRowConvolution), _window),
     (SpatialConvolutionLocal, _local),
-    ((Cosine, Euclidean), lambda module, input: _size(module.output) * input.shape[-1]),
+    ((Cosine, Euclidean), _linear),
     (MM, _matrix_product),
     (MV, _matrix_vector),
-    (DotProduct, lambda module, input: _size(input[0])),
+    (DotProduct, _matrix_vector),
     ((_Sequence, _Cell), _cell),
+    (Fused, _product),
 ]
 
 
@@ -331,7 +340,12 @@ class Watch:
         self.children = []  # seconds of the children of each pass that is under way, outermost first
 
     def __enter__(self):
-        for layer in list(_layers(self.net)):
+        layers = list(_layers(self.net))
+        # A Fused knows its modules by their classes, and runs them as one: it is watched as a whole.
+        within = {id(child) for layer in layers if isinstance(layer.module, Fused) for child in layer.module.modules}
+        for layer in (layer for layer in layers if id(layer.module) not in within):
+            if isinstance(layer.module, MapTable):
+                layer.module._clones = None  # they are made anew from what is watched
             layer.module._watch = self, layer.path
             layer.module.__class__ = _watched(type(layer.module))
         return self

@@ -6,7 +6,8 @@ from . import check, kernels, nested, tensor
 from .container import Branching, Container
 from .errors import ShapeError
 from .joining import join, split
-from .module import Module, Stateful
+from .module import Module
+from .stateful import Stateful
 
 _scale = kernels.elementwise(kernels.formulas.scale)
 

@@ -8,6 +8,9 @@ or int64 for targets and indices).  Every tensor that nnmod allocates comes from
 Where a function takes *like*, that says of what dtype and where: a tensor, a type such as
 ``"cuda.float32"``, or a dtype, which means the CPU.
 """
+import math
+import sys
+
 import numpy as np
 
 from . import kernels, nested
@@ -175,6 +178,42 @@ def resize(buffer, shape, like, dtype=None):
     return empty(shape, like, dtype)
 
 
+def _references_when_alone():
+    for block in [np.empty(0)]:
+        return sys.getrefcount(block)
+
+
+#: What is counted where nothing but a list, and the loop that looks, holds a block.
+_ALONE = _references_when_alone()
+
+
+class Spares:
+    """Memory for tensors that are needed for a short while: used again as soon as nobody holds the tensor.
+
+    >>> spares = Spares()
+    >>> first = spares.take((2, 3), np.dtype(np.float32))
+    >>> second, place = spares.take((6,), np.dtype(np.float32)), first.ctypes.data
+    >>> del first
+    >>> spares.take((3, 2), np.dtype(np.float32)).ctypes.data == place != second.ctypes.data
+    True
+    """
+
+    def __init__(self):
+        self._blocks = {}
+
+    def take(self, shape, dtype, like=None):
+        """A tensor with undefined contents, in memory that no other tensor is in, on the device of *like*."""
+        if is_on_device(like):
+            return empty(shape, like, dtype)  # the device's allocator does the same for all
+        size = math.prod(shape) * dtype.itemsize
+        blocks = self._blocks.setdefault(size, [])
+        for block in blocks:
+            if sys.getrefcount(block) == _ALONE:  # no view of it is left
+                return block.view(dtype).reshape(shape)
+        blocks.append(empty((size,), np.dtype(np.uint8)))
+        return blocks[-1].view(dtype).reshape(shape)
+
+
 def convert(value, type_name):
     """*value* as type *type_name* (see :func:`type_name`): itself if it already is."""
     if value.dtype == dtype_of(type_name) and is_on_device(value) == type_name.startswith("cuda."):
@@ -252,39 +291,6 @@ def equal(value, other):
 def address(value):
     """Where the first element of *value* is in the memory of its device."""
     return value.address if is_on_device(value) else value.__array_interface__["data"][0]
-
-
-def flatten(tensors, moved, type_name):
-    """Copy *tensors* into one new vector; note in *moved* the view that replaces each."""
-    like = tensors[0] if tensors else type_name
-    flat = empty((sum(t.size for t in tensors),), like)
-    start = 0
-    for old in tensors:
-        if old.dtype != flat.dtype:
-            raise TypeError(f"parameters must share one dtype, got {flat.dtype.name} and {old.dtype.name}; "
-                            "convert the network with .float() or .double()")
-        if is_on_device(old) != is_on_device(flat):
-            raise TypeError(f"parameters must share one device, got {describe(tensors[0])} and "
-                            f"{describe(old)}; convert the network with .cuda() or .cpu()")
-        view = flat[start:start + old.size].reshape(old.shape)
-        copy(old, view)
-        moved[id(old)] = view
-        start += old.size
-    return flat
-
-
-def flat_slice(tensors):
-    """The slice of one vector that *tensors* are consecutive views of, or None."""
-    base = tensors[0].base if tensors else None
-    if base is None or base.ndim != 1 or not is_dense(base) or base.dtype != tensors[0].dtype:
-        return None
-    start = position = address(tensors[0])
-    for view in tensors:
-        if view.base is not base or address(view) != position:
-            return None
-        position += view.nbytes
-    first = (start - address(base)) // base.itemsize
-    return base[first:first + (position - start) // base.itemsize]
 
 
 def describe(value):

@@ -19,12 +19,12 @@ from . import kernels, nested, random, tensor
 from .container import Sequential
 from .errors import ShapeError
 from .jacobian import Jacobian as Jacobian, SparseJacobian as SparseJacobian
-from .module import gradient_name
 from .reshape import Identity
+from .stateful import gradient_name
 from .testing_tools import (
     _allocates_nothing, _change, _compare, _copy, _declared_are, _double, _equal, _gradient_names,
-    _holds_no_buffers, _numeric, _passes_anything, _place, _places, _poison_buffers, _raises, _read_only, _runner, _same,
-    _slope, _snapshot, _StateKeeper, _strided, _tensors_of, _to,
+    _holds_no_buffers, _numeric, _passes_anything, _place, _places, _poison_buffers, _raises, _read_only, _runner,
+    _same, _slope, _snapshot, _StateKeeper, _strided, _tensors_of, _to,
 )
 
 
@@ -272,7 +272,8 @@ def check_nan(make, input):
     """
     module, run = _runner(make, input)
     poison = lambda x: np.full_like(x, np.nan)  # noqa: E731
-    outputs = [_copy(module.forward(_place(module, _change(run.input, change)))) for change in (poison, np.copy, lambda x: 1.7 - x)]
+    outputs = [_copy(module.forward(_place(module, _change(run.input, change))))
+               for change in (poison, np.copy, lambda x: 1.7 - x)]
     for y, plain, other in zip(*map(nested.leaves, outputs)):
         seen = np.isnan(y)
         # Zeros that a module fills in, as unpooling does around each maximum, stay what they are.

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 
 from . import kernels, nested, random, tensor
-from .module import gradient_name
 from .reshape import Identity
+from .stateful import gradient_name
 
 
 def _numeric(variable, loss, eps, keeper=None):

@@ -89,6 +89,9 @@ def time_layers(net, input, repeats=None, seconds=2.0):
     if repeats is not None:
         check.positive(repeats=repeats)
     check.number(low=0, seconds=seconds)
+    if net.type().startswith("cuda."):
+        raise TypeError("layers are timed on the CPU, net.cpu(): the device works on while Python goes ahead, so "
+                        "its clock would be another")
     net = net.clone()
     found = summary.summarize(net, input)
     rng = np.random.default_rng(1)
@@ -140,7 +143,7 @@ def _sorted(rows):
     ran = [path for path, row in rows.items() if row.forward and not row.module.modules]
     # A container none of whose children was called has done their work itself.
     doers = [path for path, row in rows.items() if row.module.modules and row.forward
-             and not any(summary.is_below(other, path) for other in ran)]
+             and not any(other.forward and summary.is_below(other.path, path) for other in rows.values())]
     layers, containers = [], []
     for path, row in rows.items():
         if row.module.modules:

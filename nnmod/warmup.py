@@ -103,6 +103,8 @@ GROUPS = {
         (lambda: nn.Fused(nn.SpatialConvolution(32, 32, 3, 3, 1, 1, 1, 1), nn.SpatialBatchNormalization(32),
                           nn.ReLU()).evaluate(), (1, 32, 16, 16)),
         (lambda: nn.Fused(nn.Linear(5, 3), nn.BatchNormalization(3), nn.ReLU()).evaluate(), (4, 5)),
+        (lambda: nn.Fused(nn.SpatialBatchNormalization(3), nn.ReLU()), (2, 3, 4, 4)),
+        (lambda: nn.Fused(nn.BatchNormalization(3), nn.ReLU()), (4, 3)),
         (lambda: nn.SpatialConvolution(8, 8, 3, 3, 1, 1, 1, 1, groups=2), (2, 8, 16, 16)),
         (lambda: nn.SpatialConvolution(8, 8, 3, 3, 2, 2, 1, 1, groups=8), (2, 8, 16, 16)),
         (lambda: nn.SpatialDilatedConvolution(4, 8, 3, 3, 1, 1, 2, 2, 2, 2), (2, 4, 16, 16)),
@@ -210,6 +212,7 @@ GROUPS = {
     "recurrent": [
         (lambda: nn.SeqLSTM(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTMP(3, 5, 2), (4, 2, 3)),
         (lambda: nn.SeqGRU(3, 4), (5, 2, 3)), (lambda: nn.SeqLSTM(3, 4).setLengths([5, 3]), (5, 2, 3)),
+        (lambda: nn.SeqLSTM(3, 4), (5, 30, 3)), (lambda: nn.SeqLSTMP(3, 5, 2).setLengths([4, 3]), (4, 2, 3)),
         (lambda: nn.SeqBRNN(3, 4), (4, 2, 3)),
         *[(lambda cls=cls: nn.Sequencer(cls(3, 4)), (5, 2, 3))
          for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.Mufuru)],

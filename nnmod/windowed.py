@@ -1,4 +1,4 @@
-"""Windowed: what every module with a sliding window of weights shares."""
+"""Windowed: what every module with a sliding window of weights shares; BiasOption."""
 import math
 import operator
 
@@ -7,7 +7,17 @@ from .errors import ShapeError
 from .module import Module
 
 
-class Windowed(Module):
+class BiasOption:
+    """Mixed into modules that can do without a bias."""
+
+    def noBias(self):
+        """Leave the bias out from now on, as ``bias=False`` does; returns self."""
+        self.hasBias = False
+        self.bias = self.gradBias = None
+        return self
+
+
+class Windowed(BiasOption, Module):
     """A weight, and a bias if it is wanted, under a window that slides over the input.
 
     A subclass keeps the numbers of its window with ``_keep``, says in ``_shapes`` what

@@ -99,6 +99,15 @@ def _recurrence():
 _SPARSE = {"nan": "an index is never NaN"}
 _LOOKUP = {"gradients_of": "padding, frequencies and maxNorm make gradients that are not the derivative, on purpose"}
 _EUCLIDEAN = {"gradients_of": "Torch7's 1e-7 in the denominators is more than this check forgives: test_distance.py"}
+_REGIONS = {"gradients_of": "the number of an image is none that changes a little: test_sampling.py",
+            "nan": "a region must have edges that are numbers: test_sampling.py"}
+
+
+def _regions(*rows):
+    """Features, and regions of them whose edges are not near where they round up."""
+    return lambda rng: [_tensors((2, 3, 6, 7), True, rng), np.array(rows)]
+
+
 _UNSEEN = {"nan": "a pixel that no place is near has no say: test_resampling.py"}
 _CONSTANT_BORDER = {"gradients_of": "the border is a constant for backward, as in DeepMask: test_shape.py"}
 _KMEANS = {"gradients_of": "gradWeight is a step towards means, not a derivative",
@@ -703,6 +712,14 @@ CASES = [
     Case("AffineGridGeneratorBHWD-unbatched", lambda: nnmod.AffineGridGeneratorBHWD(2, 2), (2, 3)),
     Case("BilinearSamplerBHWD", nnmod.BilinearSamplerBHWD, [(2, 4, 5, 3), (2, 6, 6, 2)], excused=_UNSEEN),
     Case("BilinearSamplerBHWD-unbatched", nnmod.BilinearSamplerBHWD, [(3, 3, 2), (5, 6, 2)], excused=_UNSEEN),
+    Case("ROIPooling", lambda: nnmod.ROIPooling(3, 2, 0.5), None, excused=_REGIONS,
+         values=_regions([0, 2.2, 1.1, 5.3, 3.2], [0, 4, 4, 2, 1], [1, 0, 0, 6, 5])),
+    Case("ROIPooling-first_version", lambda: nnmod.ROIPooling(2, 2, v2=False), None, excused=_REGIONS,
+         values=_regions([0, 2.2, 1.1, 5.3, 3.2], [0, 4, 4, 2, 1], [1, 0, 0, 6, 5])),
+    Case("ROIPooling-whole", lambda: nnmod.ROIPooling(2, 3), None,
+         values=_regions([0, 2, 1, 5, 4], [0, 4, 4, 2, 1], [1, -1, 0, 7, 9])),
+    Case("ROIPooling-whole_first_version", lambda: nnmod.ROIPooling(3, 1, 0.6, False), None,
+         values=_regions([0, 2, 1, 5, 4], [0, 4, 4, 2, 1], [1, 0, 0, 9, 7])),
     Case("Padding", lambda: nnmod.Padding(0, 2), (3, 4)),
     Case("Padding-front", lambda: nnmod.Padding(0, -2, 1, 1.5), (3, 4), single=True),
     Case("Padding-inside", lambda: nnmod.Padding(1, 2, 3, -1, 1), (2, 3, 4)),

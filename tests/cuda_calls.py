@@ -89,7 +89,7 @@ def _frames(m, name, OT, k, stride):
 
 def _volumes(m, name, groups):
     """A call of a convolution of volumes, with everything that it can have."""
-    x, w, y = m.some(2, 4, 5, 6, 7), m.some(6, 4 // groups, 2, 3, 2), m.some(2, 6, 6, 2, 3)
+    x, w, y = m.some(2, 4, 5, 8, 7), m.some(6, 4 // groups, 2, 3, 2), m.some(2, 6, 6, 2, 3)
     numbers = (1, 2, 3), (1, 0, 1), (1, 2, 1), groups
     work = m.out(cuda.conv3d_work_size(x.shape, w.shape, y.shape, *numbers))
     if name.endswith("output"):

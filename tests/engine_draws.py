@@ -5,7 +5,7 @@ off every alignment), special values, and puts the output between guard bytes.
 """
 import numpy as np
 
-from nnmod.kernels import reference
+from nnmod.kernels import cpu, reference
 from nnmod.kernels.cpu import gemm, sum_rows
 
 GUARD = 0xA5
@@ -122,6 +122,107 @@ def draw_sum_rows(rng):
         None if whole() else f"{what}: wrote outside its output")
 
 
+def block(rng, shape, dtype):
+    """An array between guard bytes, without gaps, and a function that tells whether they are whole."""
+    before, count = int(rng.integers(1, 20)), int(np.prod(shape))
+    raw = np.empty(before + count + 40, dtype)
+    raw.view(np.uint8)[...] = GUARD
+    return raw[before:before + count].reshape(shape), lambda: bool(
+        (raw[:before].view(np.uint8) == GUARD).all() and (raw[before + count:].view(np.uint8) == GUARD).all())
+
+
+def draw_pool(rng):
+    """The maxima of one set of planes, and where they are; an error's text, or None."""
+    dtype = rng.choice([np.float32, np.float64])
+    squares = rng.random() < 0.6
+    kernel, stride = ((1, 2, 2), (1, 2, 2)) if squares else (
+        tuple((1, *rng.integers(1, 5, 2).tolist())), tuple((1, *rng.integers(1, 4, 2).tolist())))
+    P, H, W = int(rng.integers(1, 5)), *(int(n) for n in rng.integers(4, 45, 2))
+    x = rng.integers(-3, 4, (P, 1, H, W)).astype(dtype)
+    for value in (np.nan, -np.inf):
+        x[rng.random(x.shape) < rng.choice([0, 0, 0.1, 0.8])] = value
+    shape = (P, 1, (H - kernel[1]) // stride[1] + 1, (W - kernel[2]) // stride[2] + 1)
+    (y, y_whole), (places, places_whole) = block(rng, shape, dtype), block(rng, shape, np.int32)
+    right, where = np.empty(shape, dtype), np.empty(shape, np.int32)
+    numbers = kernel, stride, (0, 0, 0), (1, 1, 1)
+    cpu.max_pool_update_output(x, y, places, *numbers)
+    reference.max_pool_update_output(x, right, where, *numbers)
+    what = f"max_pool {np.dtype(dtype).name} {x.shape} kernel {kernel} stride {stride}"
+    return compared(what, y, right, 0) or compared(f"{what}: places", places, where, 0) or (
+        None if y_whole() and places_whole() else f"{what}: wrote outside its output")
+
+
+def draw_fused(rng):
+    """A convolution or a product with its end, a normalisation, an activation; an error's text, or None."""
+    dtype = rng.choice([np.float32, np.float64])
+    O, activation = int(rng.choice([1, 2, 5, 8, 17, 50])), int(rng.integers(0, 6))
+    low, high = ((0.2, 0.0) if activation == 2 else (-0.5, 0.75))
+    norm = rng.standard_normal((3, O)).astype(dtype) if rng.random() < 0.5 else None
+    b = rng.standard_normal(O).astype(dtype) if rng.random() < 0.5 else None
+    wide = [None if t is None else t.astype(np.float64) for t in (b, norm)]
+    if rng.random() < 0.3:
+        N, K = int(rng.integers(1, 20)), int(rng.integers(1, 300))
+        x, w = rng.standard_normal((N, K)).astype(dtype), rng.standard_normal((O, K)).astype(dtype)
+        y, whole = block(rng, (N, O), dtype)
+        spoil(rng, x)
+        right = np.empty(y.shape)
+        cpu.linear_fused_update_output(x, w, b, norm, y, activation, low, high)
+        reference.linear_fused_update_output(x.astype(np.float64), w.astype(np.float64), *wide, right, activation, low,
+                                             high)
+    else:
+        C, k, pad = int(rng.choice([1, 2, 3, 8, 9, 20])), int(rng.integers(1, 6)), int(rng.integers(0, 3))
+        N, H, W = int(rng.integers(1, 3)), *(int(n) for n in rng.integers(k, 20, 2))
+        x, w = rng.standard_normal((N, C, H, W)).astype(dtype), rng.standard_normal((O, C, k, k)).astype(dtype)
+        y, whole = block(rng, (N, O, H + 2 * pad - k + 1, W + 2 * pad - k + 1), dtype)
+        numbers = (1, 1), (pad, pad)
+        size = cpu.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers, dtype=np.dtype(dtype).name)
+        right = np.empty(y.shape)
+        kept = np.zeros(size, np.uint8) if size else None
+        cpu.conv2d_fused_update_output(x, w, b, norm, y, kept, *numbers, (1, 1), 1, activation, low, high)
+        reference.conv2d_fused_update_output(x.astype(np.float64), w.astype(np.float64), *wide, right, None, *numbers,
+                                             (1, 1), 1, activation, low, high)
+    what = f"fused {np.dtype(dtype).name} {x.shape} {w.shape} activation {activation} norm {norm is not None}"
+    bound = np.abs(right[np.isfinite(right)]).max(initial=1.0)
+    tolerance = (2e-5 * 30 if dtype == np.float32 else 1e-11) * max(bound, w[0].size)
+    return compared(what, y, right, tolerance) or (None if whole() else f"{what}: wrote outside its output")
+
+
+def draw_sequence(rng):
+    """An LSTM over a sequence, forward and backward; an error's text, or None."""
+    dtype = rng.choice([np.float32, np.float64])
+    T, N, D, H = int(rng.integers(1, 8)), int(rng.integers(1, 42)), int(rng.integers(1, 20)), int(rng.integers(1, 80))
+    first = last = None
+    if rng.random() < 0.5:
+        first = rng.integers(0, T, N)
+        last = rng.integers(first, T + 1)
+    x, dy = rng.standard_normal((T, N, D)).astype(dtype), rng.standard_normal((T, N, H)).astype(dtype)
+    w = (rng.standard_normal((D + H, 4 * H)) / np.sqrt(D + H)).astype(dtype)
+    b = rng.standard_normal(4 * H).astype(dtype)
+    start = rng.standard_normal((2, N, H)).astype(dtype)
+    shapes = {"gates": (T, N, 4 * H), "h": (T + 1, N, H), "c": (T + 1, N, H), "y": (T, N, H), "dz": (T, N, 4 * H),
+              "dm": (N, H), "dh": (N, H), "dc": (N, H), "dx": (T, N, D)}
+    found, whole = {}, {}
+    for name, shape in shapes.items():
+        found[name], whole[name] = block(rng, shape, dtype)
+    right = {name: np.empty(shape) for name, shape in shapes.items()}
+    for kernels, t, cast in ((cpu, found, dtype), (reference, right, np.float64)):
+        t["h"][0], t["c"][0] = start
+        t["dh"][...] = t["dc"][...] = 0
+        x_, w_, b_, dy_ = (value.astype(cast) for value in (x, w, b, dy))
+        masked = first is not None
+        kernels.lstm_update_output(x_, w_, b_, None, None, first, last, t["gates"], t["h"], t["c"], None,
+                                   t["y"] if masked else None)
+        kernels.lstm_update_grad_input(t["gates"], t["c"], w_, None, None, first, last, dy_, t["dz"], None, t["dm"],
+                                       t["dh"], t["dc"], t["dx"])
+    what = f"lstm {np.dtype(dtype).name} T {T} N {N} D {D} H {H} masked {masked}"
+    for name in ("h", "c", "dz", "dh", "dc", "dx") + (("y",) if masked else ()):
+        tolerance = 3000 * np.finfo(dtype).eps * np.abs(right[name]).max(initial=1.0)
+        error = compared(f"{what}: {name}", found[name], right[name], tolerance)
+        if error or not whole[name]():
+            return error or f"{what}: wrote outside {name}"
+    return None
+
+
 def compared(what, found, expected, tolerance):
     """None, or where *found* is not what was *expected*: NaN and infinities in their places too."""
     with np.errstate(invalid="ignore"):
@@ -132,7 +233,7 @@ def compared(what, found, expected, tolerance):
     return f"{what}: at {place} {found[place]!r}, expected {expected[place]!r}"
 
 
-DRAWS = [draw_gemm] * 9 + [draw_sum_rows]
+DRAWS = [draw_gemm] * 9 + [draw_sum_rows, draw_pool, draw_fused, draw_sequence]
 
 
 def run(seed, count=None, seconds=None):

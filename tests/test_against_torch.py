@@ -4,10 +4,11 @@ import pytest
 
 from nnmod import Criterion, nested
 from torch_twins import TWINS
+from torch_twins_arguments import MORE_TWINS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-DRAWS = 4
+DRAWS = 6
 
 
 class Parameters:
@@ -38,7 +39,7 @@ def gradients(value):
 
 
 @pytest.mark.parametrize("seed", range(DRAWS))
-@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.id)
+@pytest.mark.parametrize("twin", TWINS + MORE_TWINS, ids=lambda twin: twin.id)
 def test_same_numbers(twin, seed):
     rng = np.random.default_rng(seed)
     module, input, *target = twin.draw(rng)

@@ -2,14 +2,17 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
+import nnmod
 from benchmarks import __main__ as program
-from benchmarks import harness, networks, report, training_step
+from benchmarks import harness, networks, only_here, report, training_step
 
 TINY = harness.Run(threads=(1,), seconds=0, tiny=True)
 #: Every class of torch's is measured by a test of its own elsewhere: here one says that the table works.
-ONLY = {"modules": "ReLU", "startup": "import nnmod", "convolution": "LeNet 1-20"}
+ONLY = {"modules": "ReLU", "startup": "import nnmod", "convolution": "LeNet 1-20", "only_here": "Clamp",
+        "memory": "training step of VGG"}
 
 
 @pytest.mark.parametrize("name", program.tables())
@@ -24,6 +27,22 @@ def test_table(name):
         assert row.ours > 0 and not row.invalid, row
         assert all(seconds > 0 for seconds in row.peers.values())
         assert len(harness.cells(row, harness.Limits(100.0, 10.0))) == len(harness.HEADER)
+
+
+def test_every_class_is_measured_beside_torch_or_alone_or_has_a_reason():
+    found, names = only_here.configurations(), set(only_here.names())
+    assert {name for name in names if name not in found} <= set(only_here.SKIPPED)
+    for name, (make, _) in only_here.LARGE.items():
+        assert name in {type(module).__name__ for module in make().listModules()}
+    assert set(only_here.SKIPPED) <= names and set(only_here.LARGE) <= names - set(only_here.SKIPPED)
+
+
+def test_bytes_that_must_be_moved():
+    x = np.ones((3, 4), np.float32)
+    for module, moved in ((nnmod.Identity(), 0), (nnmod.Clamp(0, 1), 5 * 48), (nnmod.GradientReversal(), 2 * 48)):
+        module.forward(x)
+        module.backward(x, x)
+        assert only_here._moved(module, x, x) == moved, module
 
 
 def test_the_seven_networks_of_the_training_table():
@@ -72,6 +91,13 @@ def test_a_page_says_what_was_missed():
     assert "| 2 x 3 x 4 NN | 1 | 1.00 us | 2.00 us NumPy | 2.00 | 3.00 missed | 0.05 GF/s | 0% |" in page
     assert "| 2 x 3 x 4 NN | 1 | 2.00 | 3.00 | 0.67 us | 0% |" in page.partition("missed\n")[2]
     assert "| copy | 1 | 1.00 ms | < 100 us | " in page.partition("missed\n")[2]
+
+
+def test_bytes_are_not_seconds():
+    row = harness.Row("step", 5e8, {"torch": 6e8}, goal=1.0, at_most=4e8, forms={"fused": 3e8}, unit="B")
+    assert harness.cells(row)[2:6] == ("500 MB; fused 300 MB", "600 MB torch", "1.20", "1.00 missed")
+    page = report.to_markdown(report.Report({}, {}, {"memory": [row]}), {"memory": ("Memory", "About bytes.")})
+    assert "| step | 1 | 500 MB | < 400 MB |  |  |" in page
 
 
 def test_later_reports_overrule():

@@ -212,7 +212,10 @@ def _beside_the_reference(name, dtype):
             getattr(cuda, name)(*ours)
             getattr(reference, name)(*theirs)
         for parameter, a, b in zip(parameters, ours, theirs):
-            if isinstance(a, np.ndarray) and parameter != "work":
+            # What the gates and the projected hold at steps that are padding means nothing.
+            padded = name == "lstm_update_output" and given[5] is not None
+            undefined = parameter == "work" or padded and parameter in ("gates", "m")
+            if isinstance(a, np.ndarray) and not undefined:
                 _same(a, b, dtype, f"{name}({parameter})")
 
 

@@ -469,5 +469,6 @@ def test_without_cuda_it_says_what_to_do():
 
 
 def test_importing_nnmod_touches_no_cuda():
-    code = "import sys, nnmod; nnmod.Linear(2, 2); print([name for name in sys.modules if name.startswith(('numba', 'nnmod.kernels.cuda'))])"
+    code = ("import sys, nnmod; nnmod.Linear(2, 2);"
+            "print([name for name in sys.modules if name.startswith(('numba', 'nnmod.kernels.cuda'))])")
     assert fresh(code, NNMOD_CUDA="emulate").stdout.strip() == "[]"

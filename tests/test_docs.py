@@ -42,6 +42,39 @@ def test_every_name_of_torch_stands_for_something(torchs):
         pages.resolve(pages.CHANGES["renamed"].get(torchs, torchs))
 
 
+METHODS_OF_TORCH = dict(pages.torch_methods())
+
+
+@pytest.mark.parametrize("name", METHODS_OF_TORCH)
+def test_every_method_of_torch_stands_for_something(name):
+    """It is there, with as many arguments; or another way is written, or a reason."""
+    toml = pages.METHODS_OF_TORCH
+    if name in toml["absent"] or name in toml["written"]:
+        assert not (name in toml["absent"] and name in toml["written"])
+        if name.endswith(("__", ":forget", ":remember", ":fixPoolingRegions", ":resize")):
+            return  # Python's own, of some classes alone, or another thing of that name
+        with pytest.raises(AttributeError):
+            pages.owner_of(name)
+        return
+    _, method = pages.owner_of(name)
+    assert callable(method) and inspect.getdoc(method)
+    theirs = [a for a in METHODS_OF_TORCH[name].partition("(")[2].rstrip(")").split(", ") if a]
+    ours = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
+    starred = any(p.kind is p.VAR_POSITIONAL for p in ours)
+    known = FEWER_ARGUMENTS.get(name, 0)
+    assert starred or len(ours) >= len(theirs) - known, f"{name}: {ours}"
+
+
+#: Arguments that nnmod does without, as docs/methods.toml says.
+FEWER_ARGUMENTS = {"rnn.AbstractRecurrent:forget": 1, "optim.ConfusionMatrix:render": 1}
+
+
+def test_what_is_said_of_methods_is_of_methods_that_are_there():
+    for section in ("changed", "written", "absent"):
+        assert set(pages.METHODS_OF_TORCH[section]) <= set(METHODS_OF_TORCH), section
+    assert set(FEWER_ARGUMENTS) <= set(pages.METHODS_OF_TORCH["changed"])
+
+
 def test_every_class_is_in_the_catalogue_or_not_torchs():
     ours = {pages.CHANGES["renamed"].get(torchs, torchs) for torchs in TORCHS}
     not_torchs = {"Branching", "Criterion", "Elementwise", "Fused", "Module", "PointwiseCriterion", "AbstractRecurrent",
@@ -69,7 +102,7 @@ def test_changes_are_of_names_that_are_there():
     assert set(changes["argument"]) <= parameters
 
 
-@pytest.mark.parametrize("rows", [pages.from_torch7, pages.tested, pages.tested_methods], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("rows", [pages.from_torch7, pages.methods_from_torch7, pages.tested, pages.tested_methods], ids=lambda f: f.__name__)
 def test_no_cell_is_empty(rows):
     cells = [cell for row in rows() for cell in row]
     assert cells and all(isinstance(cell, str) and cell.strip() for cell in cells)

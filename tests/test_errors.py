@@ -52,6 +52,12 @@ def test_backward_names_the_path_too():
     (lambda: nnmod.Linear(None, 2).forward(np.zeros((1, 3))), TypeError,
      "input must be float32 like the module, got float64; "
      "convert the module with .float() or .double(), or the tensor with .astype"),
+    (lambda: nnmod.Linear(None, 2).forward(float32(3, 0)), nnmod.ShapeError,
+     "input must have at least one feature, got (3, 0)"),
+    (lambda: nnmod.LinearWeightNorm(None, 2).forward(float32(3, 0)), nnmod.ShapeError,
+     "input must have at least one feature, got (3, 0)"),
+    (lambda: nnmod.Convert("bt", "b").forward(float32(3, 0)), nnmod.ShapeError,
+     "input must have at least one entry to take the first of, got shape (3, 0)"),
     (lambda: nnmod.Linear(0, 2), ValueError, "inputSize must be an int > 0, got 0"),
     (lambda: nnmod.Linear(2, 3.0), ValueError, "outputSize must be an int > 0, got 3.0"),
     (lambda: nnmod.Linear(2, 3, 4), ValueError, "bias must be True or False, got 4"),

@@ -85,6 +85,94 @@ def test_an_activation_behind_a_product_changes_no_bit(rng):
         np.testing.assert_array_equal(fused.backward(x, dy), net.backward(x, dy.copy()))
 
 
+@pytest.mark.parametrize("before", [None, lambda: nn.SpatialConvolution(4, 5, 3, 3),
+                                    lambda: nn.SpatialConvolution(4, 5, 3, 3, bias=False)])
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_normalisation_and_its_relu_are_one_kernel(rng, before, train, affine):
+    """With and without a product before them: the plain network's output, gradients and statistics."""
+    product = [before()] if before else []
+    net = nn.Sequential(*product, nn.SpatialBatchNormalization(5 if before else 4, affine=affine), nn.ReLU())
+    twin = net.clone()
+    fused = twin.fused()
+    assert repr(fused).count("Fused(") == 1 and "SpatialBatchNormalization" in repr(fused[0])
+    for _ in range(2):
+        for module in (net, fused):
+            (module.training if train else module.evaluate)()
+        x = rng.standard_normal((3, 4, 9, 7)).astype(np.float32)
+        x[0, 0, 0, 0] = np.nan if not train else x[0, 0, 0, 0]
+        y = net.forward(x)
+        _close(fused.forward(x), y)
+        dy = rng.standard_normal(y.shape).astype(np.float32)
+        _close(fused.backward(x, dy, 0.5), net.backward(x, dy, 0.5))
+        # The other two verbs, one after the other.
+        _close(fused.updateGradInput(x, dy), net.updateGradInput(x, dy))
+        fused.accGradParameters(x, dy, 2.0), net.accGradParameters(x, dy, 2.0)
+        for a, b in zip(net.parameters()[1], twin.parameters()[1], strict=True):
+            _close(b, a)
+        for state in ("running_mean", "running_var"):
+            np.testing.assert_allclose(getattr(twin[-2], state), getattr(net[-2], state), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.BatchNormalization(6), lambda: nn.SpatialBatchNormalization(6),
+                                  lambda: nn.VolumetricBatchNormalization(6)])
+def test_rectified_normalisations_of_every_rank_and_number_of_threads(rng, make):
+    shape = (40, 6, 30, 41)[:2] if type(make()) is nn.BatchNormalization else (4, 6, 90, 200)
+    if type(make()) is nn.VolumetricBatchNormalization:
+        shape = (4, 6, 3, 30, 200)
+    x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
+    before, results = nn.getnumthreads(), []
+    net = nn.Sequential(make(), nn.ReLU())
+    try:
+        for count in (1, 3):
+            nn.setnumthreads(count)
+            fused = net.clone().fused()
+            assert isinstance(fused[0], nn.Fused)
+            results.append([fused.forward(x).copy(), fused.backward(x, dy).copy(),
+                            *map(np.copy, fused.parameters()[1])])
+    finally:
+        nn.setnumthreads(before)
+    for one, three in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, three)
+    _close(results[0][0], net.forward(x))
+    _close(results[0][1], net.backward(x, dy))
+    for mine, plain in zip(results[0][2:], net.parameters()[1], strict=True):
+        _close(mine, plain)
+
+
+def test_a_rectified_normalisation_hides_no_nan(rng):
+    x, dy = rng.standard_normal((2, 2, 3, 5, 5)).astype(np.float32)
+    x[1, 1, 2, 2] = np.nan
+    net = nn.Sequential(nn.SpatialBatchNormalization(3), nn.ReLU())
+    fused = net.clone().fused()
+    for part in (lambda net: net.forward(x), lambda net: net.backward(x, dy)):
+        np.testing.assert_array_equal(np.isnan(part(fused)), np.isnan(part(net)))
+    for mine, plain in zip(fused.parameters()[1], net.parameters()[1], strict=True):
+        np.testing.assert_array_equal(np.isnan(mine), np.isnan(plain))
+
+
+def test_a_first_normalisation_without_the_gradient_of_its_input(rng):
+    fused = nn.Sequential(nn.SpatialBatchNormalization(3), nn.ReLU()).fused()
+    fused.needsGradInput = False
+    x = rng.standard_normal((2, 3, 5, 5)).astype(np.float32)
+    assert fused.backward(x, fused.forward(x)) is None
+    assert fused.parameters()[1][0].any()
+
+
+def test_modes_may_change_in_turn(rng):
+    """A rectified pass, one in evaluation, one with another batch: no buffer of one is taken for another's."""
+    net = _trained(rng)
+    fused = net.clone().fused()
+    plain = net
+    for step in range(6):
+        for module in (plain, fused):
+            (module.evaluate if step % 3 == 1 else module.training)()
+        x = _images(rng, 2 + step % 2)
+        y = plain.forward(x).copy()
+        _close(fused.forward(x), y)
+        _close(fused.backward(x, y), plain.backward(x, y))
+
+
 def test_parameters_are_the_same_arrays_and_stay_so_when_flat():
     net = _image_net()
     fused = net.fused()
@@ -162,6 +250,58 @@ def test_training_keeps_nothing_that_only_evaluation_needs(rng):
     net.evaluate().forward(x)
     net.training().forward(_images(rng))
     assert all(getattr(module, "_keptWeights", None) is None for module in net.listModules())
+
+
+def test_gradients_inside_share_memory_and_are_let_go(rng):
+    net = _trained(rng)
+    fused, x = net.fused(), _images(rng)
+    dy = rng.standard_normal(net.forward(x).shape).astype(np.float32)
+    want = net.backward(x, dy)
+    dx = fused.forward(x) is not None and fused.backward(x, dy)
+    _close(dx, want)
+    assert fused.gradInput is dx
+    for module in fused.listModules()[1:]:
+        assert module.gradInput is None and module._gradOutput is None, module
+    # What somebody holds is not written to.
+    kept = dx.copy()
+    fused.backward(x, -dy)
+    np.testing.assert_array_equal(dx, kept)
+    # The other two verbs, which need the gradients that the first left, and backward after them.
+    fused.zeroGradParameters()
+    _close(fused.updateGradInput(x, dy), want)
+    fused.accGradParameters(x, dy)
+    net.zeroGradParameters()
+    net.backward(x, dy)
+    for mine, plain in zip(fused.parameters()[1], net.parameters()[1], strict=True):
+        _close(mine, plain)
+    _close(fused.backward(x, dy), want)
+
+
+def test_gradients_do_not_share_memory_where_a_module_works_in_place(rng):
+    net = nn.Sequential(nn.ConcatTable(nn.Sequential(nn.Identity(), nn.Linear(4, 4), nn.ReLU(True)),
+                                       nn.Sequential(nn.Linear(4, 4), nn.Tanh())), nn.CAddTable())
+    fused, x = net.clone().fused(), rng.standard_normal((3, 4)).astype(np.float32)
+    dy = rng.standard_normal(net.forward(x).shape).astype(np.float32)
+    fused.forward(x)
+    _close(fused.backward(x, dy), net.backward(x, dy))
+    assert all(module._spares is None for module in fused.listModules())
+
+
+def test_a_residual_network_takes_less_memory_for_gradients(rng):
+    """Of a chain of blocks, each a sum of two branches, a few gradients are there at a time."""
+    block = [nn.Sequential(nn.ConcatTable(nn.Sequential(nn.SpatialConvolution(4, 4, 3, 3, 1, 1, 1, 1), nn.ReLU(),
+                                                        nn.SpatialConvolution(4, 4, 3, 3, 1, 1, 1, 1)), nn.Identity()),
+                           nn.CAddTable(), nn.ReLU()) for _ in range(6)]
+    net = nn.Sequential(*block)
+    fused, x = net.clone().fused(), rng.standard_normal((2, 4, 9, 9)).astype(np.float32)
+    y = net.forward(x)
+    fused.forward(x)
+    _close(fused.backward(x, y), net.backward(x, y))
+    blocks = fused._spares._blocks
+    assert list(blocks) == [x.nbytes] and len(blocks[x.nbytes]) <= 4
+    copy = fused.clone()
+    copy.forward(x)
+    _close(copy.backward(x, y), net.gradInput)
 
 
 @pytest.mark.parametrize("train", [True, False])

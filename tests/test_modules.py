@@ -24,6 +24,30 @@ def test_criterion(case, check):
     check(case.make, *case.arguments())
 
 
+@every_case
+def test_evaluate_keeps_nothing_that_only_backward_uses(case):
+    """Gradients are dropped, and a backward after that makes the same again."""
+    module, input = case.make().double().evaluate(), case.input()
+    output = module.forward(input)
+    gradOutput = nested.map(lambda y: np.linspace(-1, 1, y.size).reshape(y.shape), output)
+
+    def gradients():
+        module.zeroGradParameters()
+        gradInput = module.backward(input, nested.map(np.copy, gradOutput))
+        return [np.copy(g) for g in [*nested.leaves(gradInput), *module.parameters()[1]] if g is not None]
+
+    before = gradients() if not module.inplace else None
+    if module.inplace:
+        module.forward(nested.map(np.copy, input))
+    assert module.evaluate() is module
+    for part in module.listModules():
+        for name in ("gradInput", "_gradOutput", *part.backwardBuffers):
+            assert getattr(part, name) is None, (part, name)
+    if before is not None:
+        for mine, first in zip(gradients(), before, strict=True):
+            np.testing.assert_array_equal(mine, first)
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.single], ids=lambda case: case.id)
 def test_without_a_batch_dimension(case):
     """A row alone gives that row of the batch's result, in the same form (line 9)."""

@@ -68,6 +68,18 @@ def test_multiply_adds_of_sequences_are_those_of_their_matrices():
     assert summary.multiply_adds(nnmod.Tanh(), x) is None
 
 
+def test_a_fused_layer_counts_as_the_layers_that_it_is_made_of():
+    for net, shape in ((nnmod.Sequential(nnmod.Linear(3, 4), nnmod.ReLU(), nnmod.Linear(4, 2)), (5, 3)),
+                       (nnmod.Sequential(nnmod.SpatialConvolution(2, 3, 3, 3), nnmod.SpatialBatchNormalization(3),
+                                         nnmod.Tanh()), (2, 2, 6, 5))):
+        x = np.ones(shape, np.float32)
+        for mode in (net.training, net.evaluate):
+            mode()
+            count = summary.summarize(net, x).multiplyAdds
+            assert count and summary.summarize(net.fused(), x).multiplyAdds == count
+            assert timing.time_layers(net.fused(), x, repeats=2).rows[0].multiplyAdds > 0
+
+
 def test_a_summary():
     first = nnmod.Linear(3, 3)
     net = nnmod.Sequential(first, first.clone("weight", "bias", "gradWeight", "gradBias"),
@@ -95,6 +107,13 @@ def test_an_input_that_does_not_fit_is_told_with_the_layer_and_leaves_no_trace()
         summary.summarize(net, np.ones((1, 4), np.float32))
     assert "Sequential[1] > Linear" in caught.value.__notes__[0]
     assert type(net[0]) is nnmod.Identity and type(net[1]) is nnmod.Linear and "_watch" not in vars(net[0])
+
+
+def test_copies_that_a_container_made_before_are_counted_too():
+    net, x = nnmod.MapTable(nnmod.Linear(3, 2)), [np.ones((4, 3), np.float32)] * 3
+    assert [summary.summarize(net, x).multiplyAdds for _ in range(2)] == [72, 72]
+    net.forward(x)
+    assert type(net._clones[1][0]) is nnmod.Linear
 
 
 def test_copies_that_a_container_makes_are_watched_and_let_go():

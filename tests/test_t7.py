@@ -327,6 +327,15 @@ def test_longs_of_four_bytes(values):
     np.testing.assert_array_equal(tensor, np.float32(values))
 
 
+def test_only_1_is_true():
+    """As Torch reads it."""
+    two = (5).to_bytes(4, "little") + (2).to_bytes(4, "little")
+    table = b"".join(n.to_bytes(4, "little") for n in (3, 1, 1)) + two + two
+    assert nnmod.load(io.BytesIO(two)) is False and nnmod.load(io.BytesIO(b"5\n2\n")) is False
+    assert nnmod.load(io.BytesIO(table)) == {False: False}
+    assert nnmod.load(io.BytesIO(b"5\n1\n")) is True
+
+
 def test_deep_nesting():
     depth, value = 100_000, 1.0
     for _ in range(depth):

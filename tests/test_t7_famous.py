@@ -1,4 +1,4 @@
-"""Classes of packages beside nn that well-known files hold: they load and run."""
+"""Classes of packages beside nn that well-known files hold: they load and run, or say why not."""
 import io
 
 import numpy as np
@@ -77,6 +77,87 @@ def test_imagine_nns_pooling_rounds_up():
         assert runs(net, 1, 2, 6, 6).shape == (1, 2, 3, 3)
     net = loaded(thing("inn.SpatialCrossResponseNormalization", size=3, alpha=1e-4, beta=0.75))
     assert isinstance(net, nnmod.SpatialCrossMapLRN) and runs(net, 1, 4, 3, 3).shape == (1, 4, 3, 3)
+
+
+    net = loaded(thing("inn.SpatialAveragePooling", **size))
+    assert isinstance(net, nnmod.SpatialAveragePooling) and runs(net, 1, 2, 6, 6).shape == (1, 2, 3, 3)
+    x = np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6)
+    assert net.forward(x)[0, 0, 2, 2] == x[0, 0, 4:, 4:].mean()
+    same = loaded(thing("inn.SpatialSameResponseNormalization", modules=table(nnmod.Tanh()), size=3))
+    assert repr(same) == repr(nnmod.Sequential(nnmod.Tanh()))
+
+
+def test_cudnns_own_classes():
+    clipped = loaded(thing("cudnn.ClippedReLU", ceiling=6, inplace=True))
+    assert repr(clipped) == repr(nnmod.HardTanh(0, 6, True))
+    assert loaded(thing("cudnn.SpatialCrossMapLRN", size=5, alpha=1e-4, beta=0.75, K=2)).k == 2
+    weight, bias = np.arange(24, dtype=np.float32).reshape(4, 6), np.ones(4, np.float32)
+    fields = dict(inputFrameSize=3, outputFrameSize=4, kW=3, kH=2, dW=1, dH=2, weight=weight, bias=bias)
+    net = loaded(thing("cudnn.TemporalConvolution", padH=0, **fields))
+    assert (net.kW, net.dW) == (2, 2)
+    x = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
+    np.testing.assert_allclose(net.forward(x)[1], weight @ x[2:4].reshape(6) + bias, rtol=1e-5)
+    padded = loaded(thing("cudnn.TemporalConvolution", padH=1, **fields))
+    assert isinstance(padded, t7.Opaque) and "pads its input" in padded.reason
+
+
+def test_a_convolution_with_the_batch_last_is_not_taken_for_another():
+    """cuda-convnet's layout: its weight has as many elements as that of a SpatialConvolution, in another order."""
+    net = loaded(thing("nn.SpatialConvolutionCUDA", nInputPlane=2, nOutputPlane=4, kW=3, kH=3, dW=1, dH=1,
+                       weight=np.zeros((2, 3, 3, 4), np.float32)))
+    assert isinstance(net, t7.Opaque)
+
+
+def test_small_packages():
+    assert repr(loaded(thing("OneHot", outputSize=5))) == repr(nnmod.OneHot(5))
+    assert repr(loaded(thing("stn.AffineGridGeneratorBHWD", height=2, width=3))) == repr(
+        nnmod.AffineGridGeneratorBHWD(2, 3))
+    serial = loaded(thing("nn.Serial", module=nnmod.Linear(3, 2)))
+    assert isinstance(serial, nnmod.Linear) and runs(serial, 4, 3).shape == (4, 2)
+    matrix = loaded(thing("nn.AffineTransformMatrixGenerator", fullMode=True))
+    assert runs(matrix, 1, 6).shape == (1, 2, 3)
+    other = loaded(thing("nn.AffineTransformMatrixGenerator", fullMode=False, useRotation=True))
+    assert isinstance(other, t7.Opaque) and "angles" in other.reason
+
+
+def test_the_lstm_of_torch_rnn():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.standard_normal((5, 8)).astype(np.float32), rng.standard_normal(8).astype(np.float32)
+    net = loaded(thing("nn.LSTM", input_dim=3, hidden_dim=2, weight=weight, bias=bias, gradWeight=weight * 0,
+                       gradBias=bias * 0, remember_states=True))
+    assert isinstance(net, nnmod.SeqLSTM) and net.batchfirst
+    x = rng.standard_normal((4, 5, 3)).astype(np.float32)
+    h = c = np.zeros((4, 2), np.float32)
+    for t in range(5):
+        i, f, o, g = np.split(np.hstack([x[:, t], h]) @ weight + bias, 4, axis=1)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+    np.testing.assert_allclose(net.forward(x)[:, -1], h, rtol=1e-4, atol=1e-5)
+
+
+def test_tensors_of_open_cl():
+    data = t7_writer.to_raw(np.arange(3, dtype=np.float32), False)
+    data.name, data.storage.name = "torch.ClTensor", "torch.ClStorage"
+    np.testing.assert_array_equal(loaded(data), [0, 1, 2])
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+def test_containers_of_tds(ascii):
+    vector, made = Torch("tds.Vec", 0), Torch("tds.Hash", 0)
+    vector.content, made.content = table("x", True, 2.5), table(**{"a": 1, "v": vector})
+    vector.content.items[1] = (2.0, None)
+    made.content.items.append((3.0, raw({"plain": [1]})))
+    file = io.BytesIO()
+    t7_format.Writer(file, ascii).object(raw([made, vector]))
+    value = nnmod.load(io.BytesIO(file.getvalue()))
+    assert value == [{"a": 1, "v": ["x", None, 2.5], 3: {"plain": [1]}}, ["x", None, 2.5]]
+    assert value[0]["v"] is value[1]
+    again = io.BytesIO()
+    t7_format.Writer(again, ascii).object(t7_format.read(file.getvalue()))
+    assert again.getvalue() == file.getvalue()
+    with pytest.raises(nnmod.T7Error):
+        nnmod.load(io.BytesIO(file.getvalue()[:-9]))
 
 
 def test_instance_normalization_of_fast_neural_style():

@@ -181,9 +181,6 @@ def test_every_class_comes_back(case):
 WITHOUT_A_FORM = {
     "CTCCriterion": "Torch7 had it from another package, with labels of its own",
     "Fused": "comes back as the network that it was made of",
-    "BiSequencer": "turns its sequence by a class of another package; it is read",
-    "BiSequencerLM": "the same",
-    "Mufuru": "rnn makes it of classes of other packages; it is read",
 }
 
 
@@ -197,6 +194,41 @@ def test_every_class_has_a_round_trip_or_a_reason():
     public = {name for name, _ in public_classes()} - BASES - {"Container"}
     assert public - written <= set(WITHOUT_A_FORM), "no case of these is written and read"
     assert set(WITHOUT_A_FORM) <= refused | {"Fused"}, "these have a form by now"
+
+
+def test_index_linear_keeps_its_maxima_in_columns_of_its_weight():
+    module = nnmod.IndexLinear(5, 2, normalize=True, keysOffset=1).double().reset()
+    x = [np.array([0, 2, 3]), np.array([0.5, -4.0, 2.0])]
+    module.forward(x)
+    module.featureBias[:] = np.arange(5) / 10
+    file = io.BytesIO()
+    nnmod.save(file, module)
+    weight = dict(t7_format.read(file.getvalue()).content.items)[b"weight"].array
+    np.testing.assert_array_equal(weight[:, :4], [[0, 0, 0, 0], [0.5, 2, 1, 0.1], [0, 0, 0, 0.2], [4, 0.25, 1, 0.3],
+                                                  [2, 0.5, 1, 0.4]])
+    np.testing.assert_array_equal(weight[:, 4:], module.weight)
+    again = there_and_back(module)
+    assert again.normalize and again.keysOffset == 1
+    for m in (module, again):
+        m.zeroGradParameters()
+        m.forward(x)
+        m.backward(x, np.ones(2))
+    np.testing.assert_array_equal(again.output, module.output)
+    for ours, theirs in zip(module.parameters()[1], again.parameters()[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_graph_with_nested_inputs_computes_the_same():
+    case = next(case for case in CASES if case.id == "gModule-nested")
+    module, x = case.make().double(), case.input()
+    again = there_and_back(module)
+    assert repr(again) == repr(module)
+    for ours, theirs in zip(nested.leaves(module.forward(x)), nested.leaves(again.forward(x)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    gradOutput = nested.map(np.copy, module.output)
+    for ours, theirs in zip(nested.leaves(module.backward(x, gradOutput)), nested.leaves(again.backward(x, gradOutput)),
+                            strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_every_recorded_file_is_here():
@@ -295,8 +327,9 @@ def test_a_file_is_replaced_in_one_step(tmp_path, monkeypatch):
         nnmod.save(path, [2])
     monkeypatch.undo()
     assert nnmod.load(path) == [1] and os.listdir(tmp_path) == ["model.t7"]
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as caught:
         nnmod.save(tmp_path / "missing" / "model.t7", [1])
+    assert caught.value.filename == str(tmp_path / "missing" / "model.t7")
 
 
 # -- classes that nnmod does not know ----------------------------------------------------------

@@ -173,8 +173,8 @@ def _minimize(name, method, opfunc, x, state, options, bounds=None):
 
     try:
         result = optimize.minimize(
-            evaluate, tensor.host(start).astype(np.float64), jac=True, method=method, callback=after_step, options=options,
-            bounds=None if bounds is None else optimize.Bounds(*bounds))
+            evaluate, tensor.host(start).astype(np.float64), jac=True, method=method, callback=after_step,
+            options=options, bounds=None if bounds is None else optimize.Bounds(*bounds))
     except BaseException:
         tensor.copy(start, x)
         raise

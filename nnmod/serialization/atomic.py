@@ -23,9 +23,11 @@ def write(path, fill):
                 # With a folder given, Python follows the link to the file itself.
                 os.link(f"/proc/self/fd/{unnamed}", temporary, src_dir_fd=unnamed, follow_symlinks=True)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = path  # the name that the caller knows
         raise
     if os.name == "posix":  # the new name must reach the disk too
         folder = os.open(os.path.dirname(path), os.O_RDONLY)

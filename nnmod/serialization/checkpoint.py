@@ -23,7 +23,8 @@ import os
 import numpy as np
 
 from .. import check, tensor
-from ..module import Module, Stateful, gradient_name
+from ..module import Module
+from ..stateful import Stateful, gradient_name
 from . import atomic
 
 _FORMAT = 1
@@ -188,7 +189,7 @@ class _Writer:
         for name, value in module.__getstate__().items():
             if name in scratch:
                 continue
-            if name in module.typeNames:
+            if name in module._typeNames:
                 # Files know no device: what was on one is loaded on the CPU.
                 entry["state"][name] = "cpu." + value.partition(".")[2]
             elif name in gradients and tensor.is_tensor(value):

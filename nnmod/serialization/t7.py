@@ -1,9 +1,9 @@
 """Torch7's files: load any .t7, and save modules and data as one.
 
 The pieces: t7_format.py knows the bytes; t7_reader.py makes Python values of raw objects,
-t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_criterion.py, t7_recurrent.py,
-t7_wrappers.py and t7_graph.py
-say which class of Torch is which here; t7_upgrades.py brings old files up to date.
+t7_writer.py raw objects of Python values; t7_modules.py, t7_special.py, t7_sparse.py,
+t7_criterion.py, t7_recurrent.py, t7_mufuru.py, t7_wrappers.py and t7_graph.py say which class of
+Torch is which here; t7_upgrades.py brings old files up to date.
 """
 import contextlib
 import gc
@@ -11,7 +11,7 @@ import io
 import os
 
 from .. import check
-from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_recurrent, t7_wrappers
+from . import atomic, t7_criterion, t7_format, t7_graph, t7_modules, t7_mufuru, t7_recurrent, t7_sparse, t7_wrappers
 from .t7_format import Function, T7Error
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record
 from .t7_reader import BUILDERS, Fields, to_python
@@ -41,8 +41,8 @@ def load(path, mmap=False):
     Returns
     -------
     Numbers (ints where they are whole), strings (bytes where they are not UTF-8),
-    booleans, None; a list for a table with the keys 1 .. n, else a dict, whose keys
-    that no dict can have are each a :class:`Key`; arrays for tensors and storages, which
+    booleans, None; a list for a table with the keys 1 .. n, or a tds.Vec, else a dict, whose
+    keys that no dict can have are each a :class:`Key`; arrays for tensors and storages, which
     share memory where the file's do; modules and criterions for Torch's classes, with
     what counts from 1 there counted from 0; :class:`Function` for a function, which is
     kept as bytes and never run.
@@ -89,7 +89,9 @@ def save(path, obj, ascii=False, buffers=False):
 
     What counts from 0 here counts from 1 in the file; a network lies on the CPU there.
     Raises TypeError for what Torch has nothing for, with its place (save_checkpoint
-    writes any module); the usual OSError where the file cannot be written.
+    writes any module): a CTCCriterion, which Torch had from another package, with labels of
+    its own; maskZero of a Recurrent or NormStabilizer, which rnn refuses
+    too; classes of your own.  Raises the usual OSError where the file cannot be written.
 
     Source: torch.save (Torch7).
 
@@ -145,5 +147,6 @@ GRAPH = t7_graph.Graph()
 _USUAL = {name: layout.build for name, layout in t7_modules.LAYOUTS.items()}
 _USUAL |= {name: _USUAL[twin] for name, twin in t7_modules.TWINS.items()}
 _USUAL |= {GRAPH.name: GRAPH.build, t7_criterion.CONFUSION.name: t7_criterion.CONFUSION.build}
-_USUAL |= {name: t7_wrappers.inner_module for name in ("nn.DataParallelTable", "nn.Inception")}
+_USUAL |= {name: t7_wrappers.inner_module for name in ("nn.DataParallelTable", "nn.Inception", "nn.Serial")}
+_USUAL["nn.AffineTransformMatrixGenerator"] = t7_wrappers.affine_matrix
 BUILDERS.update(_USUAL)

@@ -28,7 +28,7 @@ import re
 import numpy as np
 
 from ..elementwise import InPlace
-from ..module import gradient_name
+from ..stateful import gradient_name
 from .t7_reader import Unbuildable, position
 
 _WORD = re.compile(r"(\w+)(?:\.(\w+))?(?::(\w+))?(?:@(\w+)(?:\.(\d))?)?(\?)?(?:=(\S+))?\Z")

@@ -23,6 +23,7 @@ and elements; every other class a table.  A long has 8 bytes, or 4 in files writ
 Windows and on 32-bit machines; the byte order is the writer's.  The ASCII form has the
 same numbers as text.
 """
+import functools
 import io
 import mmap
 import re
@@ -30,14 +31,20 @@ import re
 import numpy as np
 
 from .t7_raw import DTYPES as DTYPES
-from .t7_raw import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_raw import CUT_OFF, Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
 from .t7_sources import Ascii, Binary, File, byte_order, is_ascii
 
 NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION_6, FUNCTION_7, FUNCTION_8 = range(9)
 
 #: Classes that write another number of objects than one: the devices come before a GPU.
 _WRITES = {"torch.Timer": 0, "nn.GPU": 2}
+#: Containers of the package tds: how many objects each entry has, after a count of entries.
+COUNTED = {"tds.Hash": 2, "tds_hash": 2, "tds.Vec": 1, "tds_vec": 1}
 _VERSION = re.compile(rb"V (\d{1,9})")
+#: What no object is.
+_NONE = object()
+#: Lua's tables hold no nil, and Torch writes none.
+_HOLDS_NIL = "a table holds nil, which no table can: the file is damaged"
 
 
 # -- reading ------------------------------------------------------------------------
@@ -139,7 +146,7 @@ class _Parser:
         if kind == NIL:
             return None, None
         if kind == BOOLEAN:
-            return source.integer("a boolean") != 0, None
+            return source.integer("a boolean") == 1, None
         if kind == FUNCTION_6:
             return None, self._function(Function(kind, source.text("the code of a function")))
         if kind not in (TABLE, TORCH, FUNCTION_7, FUNCTION_8):
@@ -158,8 +165,68 @@ class _Parser:
         count = source.integer("the number of pairs of a table")
         # A pair takes at least two kinds: 2 bytes each as text, 4 in binary.
         if not 0 <= count <= source.left() // 4 + 1:
-            raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left", position)
-        return (None, self._table(table, count)) if count else (table, None)
+            raise T7Error(f"a table says that it has {count} pairs, but {source.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", position)
+        pairs = self._tables if isinstance(source, Binary) else self._table
+        return (None, pairs(table, count)) if count else (table, None)
+
+    def _tables(self, table, count):
+        """_table for the binary form: what stands in its window, tables in tables too, takes no calls."""
+        source, known, above = self.source, self._known, []
+        items, left, key = table.items, count, _NONE
+        window, at, end, two, one, double = source.ready()
+        while True:
+            value = _NONE
+            if at + 12 <= end:
+                kind, number = two(window, at)
+                if kind == STRING:
+                    start = at + 8
+                    if 0 <= number <= end - start:
+                        at = start + number
+                        value = bytes(window[start:at])
+                elif kind == NUMBER:
+                    value, = double(window, at + 4)
+                    at += 12
+                elif kind == BOOLEAN:
+                    value = number == 1
+                    at += 8
+                elif kind == TABLE:
+                    value = known.get(number, _NONE)
+                    if value is not _NONE:
+                        at += 8
+                    else:
+                        count, = one(window, at + 8)
+                        if 0 <= count <= (end - at) // 8:  # else it goes beyond the window, or is damaged
+                            value = known[number] = Table()
+                            at += 12
+                            if count:
+                                above.append((table, left, key))
+                                table, left, key = value, count, _NONE
+                                items = value.items
+                                continue
+            if value is _NONE:
+                source.skip(at)
+                value, rest = self._head()
+                if rest is not None:
+                    value = yield rest
+                window, at, end, *_ = source.ready()
+            while True:
+                if value is None:
+                    source.skip(at)
+                    raise T7Error(_HOLDS_NIL, source.at)
+                if key is _NONE:
+                    key = value
+                    break
+                items.append((key, value))
+                key, left = _NONE, left - 1
+                if left:
+                    break
+                value = table
+                if not above:
+                    source.skip(at)
+                    return value
+                table, left, key = above.pop()
+                items = table.items
 
     def _table(self, table, count):
         head, items = self._head, table.items
@@ -170,8 +237,8 @@ class _Parser:
             value, rest = head()
             if rest is not None:
                 value = yield rest
-            if key is None or value is None:  # Lua's tables hold no nil, and Torch writes none
-                raise T7Error("a table holds nil, which no table can: the file is damaged", self.source.at)
+            if key is None or value is None:
+                raise T7Error(_HOLDS_NIL, self.source.at)
             items.append((key, value))
         return table
 
@@ -182,17 +249,21 @@ class _Parser:
 
     def _torch(self, index):
         source, position = self.source, self.source.at
-        name, version = source.text("a version or the name of a class"), 0
-        match = _VERSION.fullmatch(name)
-        if match:
-            version, name = int(match[1]), source.text("the name of a class")
+        name = source.text("a version or the name of a class")
+        version = _version(name)
+        if version is None:
+            version = 0
+        else:
+            name = source.text("the name of a class")
         try:
-            name = name.decode("ascii")
+            name = _text(name)
         except UnicodeDecodeError:
             raise T7Error(f"the name of a class must be text, found {name[:40]!r}", position) from None
         typed = element_type(name)
         if typed is None:
             thing = self._known[index] = Torch(name, version, position)
+            if name in COUNTED:
+                return None, self._counted(thing, COUNTED[name])
             count = _WRITES.get(name, 1)
             return (None, self._content(thing, count)) if count else (thing, None)
         dtype, form = typed
@@ -209,9 +280,8 @@ class _Parser:
         ndim = source.integer("the number of dimensions of a tensor")
         if not 0 <= ndim <= 32:
             raise T7Error(f"a {name} says that it has {ndim} dimensions", position)
-        tensor.shape = source.longs(ndim, "the sizes of a tensor")
-        tensor.strides = source.longs(ndim, "the strides of a tensor")
-        tensor.offset = source.longs(1, "the offset of a tensor")[0] - 1
+        tensor.shape, tensor.strides, offset = source.geometry(ndim)
+        tensor.offset = offset - 1
         return None, self._tensor(tensor, dtype, position)
 
     def _content(self, thing, count):
@@ -220,6 +290,23 @@ class _Parser:
             value, rest = self._head()
             values.append(value if rest is None else (yield rest))
         *thing.before, thing.content = values
+        return thing
+
+    def _counted(self, thing, width):
+        source, position = self.source, self.source.at
+        count, = source.longs(1, "the number of entries")
+        if not 0 <= count <= source.left() // 2:
+            raise T7Error(f"a {thing.name} says that it has {count} entries, but {source.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", position)
+        thing.content = Table()
+        for number in range(1, count + 1):
+            entry = [] if width == 2 else [float(number)]
+            while len(entry) < 2:
+                value, rest = self._head()
+                entry.append(value if rest is None else (yield rest))
+            if entry[0] is None:
+                raise T7Error("a key of a tds.Hash is nil: the file is damaged", source.at)
+            thing.content.items.append(tuple(entry))
         return thing
 
     def _tensor(self, tensor, dtype, position):
@@ -233,6 +320,18 @@ class _Parser:
             raise T7Error(f"a {tensor.name} holds a storage that is not complete", position)
         tensor.array = view(tensor, dtype, position)
         return tensor
+
+
+@functools.lru_cache(64)
+def _version(text):
+    """The number in "V n", None for other text."""
+    match = _VERSION.fullmatch(text)
+    return None if match is None else int(match[1])
+
+
+@functools.lru_cache(256)
+def _text(name):
+    return name.decode("ascii")
 
 
 # -- writing ------------------------------------------------------------------------
@@ -291,9 +390,13 @@ class Writer:
         if isinstance(value, Function):
             self._text(value.code)
             return iter((value.upvalues,))
-        if value.version:
+        if value.version or value.name in COUNTED:  # the version of those is 0
             self._text(b"V %d" % value.version)
         self._text(value.name.encode("ascii"))
+        if value.name in COUNTED:
+            items = value.content.items
+            self._longs(len(items))
+            return (item for pair in items for item in pair[2 - COUNTED[value.name]:])
         if isinstance(value, Torch):
             return iter((*value.before, value.content) if _WRITES.get(value.name, 1) else ())
         if isinstance(value, Storage):

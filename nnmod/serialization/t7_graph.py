@@ -64,7 +64,7 @@ class _Plan:
             raise Unbuildable("a node takes what no node gives") from None
         self._nodes = {}    # position -> a Node of ours, or a list of them
         self._splits = {}   # id of a Node -> its entries
-        self._inputs = {}   # index among the inputs -> a Node
+        self._inputs = {}   # the path to one of the inputs, a tuple of indices -> a Node
 
     @staticmethod
     def _sources_of(data, places):
@@ -75,12 +75,22 @@ class _Plan:
         count = self._fields.number("nInputs", 1)
         for position in self._order():
             self._nodes[position] = self._node(position, count)
-        found = self._inputs
-        if sorted(found) != list(range(max(count, 1))):
-            raise Unbuildable("some of its inputs are not used")
         outputs = self._nodes[self._out]
-        inputs = [found[i] for i in range(len(found))]
+        inputs = self._table_of(self._inputs)
+        if len(inputs) != max(count, 1):
+            raise Unbuildable("some of its inputs are not used")
         return _make(inputs[0] if len(inputs) == 1 else inputs, outputs)
+
+    def _table_of(self, found):
+        """The nodes of *found* in a table: what has a longer path lies in tables in it."""
+        parts = {}
+        for path, node in found.items():
+            parts.setdefault(path[0], {})[path[1:]] = node
+        if sorted(parts) != list(range(len(parts))):
+            raise Unbuildable("some of its inputs are not used")
+        if any(() in part and len(part) > 1 for part in parts.values()):
+            raise Unbuildable("one of its inputs is used whole and in parts")
+        return [part[()] if () in part else self._table_of(part) for _, part in sorted(parts.items())]
 
     def _order(self):
         """Positions, each after its sources; the file's own order may be any."""
@@ -118,11 +128,11 @@ class _Plan:
         module = self._fields.reader.child(raw, "a node")
         annotations = _items(data.get(b"annotations"))
         if isinstance(value, _Entry) or value is _INPUT:
-            index = value.index if isinstance(value, _Entry) else 0
             if value is _INPUT and count > 1:
                 raise Unbuildable("a node takes the whole table of inputs")
-            if index not in self._inputs:
-                node = self._inputs[index] = Node(module)
+            path = _path(value)
+            if path not in self._inputs:
+                node = self._inputs[path] = Node(module)
                 return _annotated(node, annotations)
         return _annotated(Node(module, _real(value, self._inputs)), annotations)
 
@@ -131,7 +141,9 @@ class _Plan:
             raise Unbuildable("a node selects something else than an entry of one table")
         index, value = int(select) - 1, values[0]
         if value is _INPUT and count > 1:
-            return _Entry(index)
+            return _Entry((index,))
+        if isinstance(value, _Entry):
+            return _Entry((*value.path, index))
         if isinstance(value, list):
             if index >= len(value):
                 raise Unbuildable(f"a node selects entry {index + 1} of {len(value)}")
@@ -158,13 +170,17 @@ class _Plan:
 
 
 class _Entry:
-    """One of several inputs of the graph, before the node that takes it is made."""
+    """One of several inputs of the graph, or of a table among them, before the node that takes it is made."""
 
-    def __init__(self, index):
-        self.index = index
+    def __init__(self, path):
+        self.path = path
 
 
 _INPUT = object()
+
+
+def _path(value):
+    return value.path if isinstance(value, _Entry) else (0,)
 
 
 def _real(value, inputs):
@@ -172,14 +188,14 @@ def _real(value, inputs):
     if isinstance(value, list):
         return [_real(item, inputs) for item in value]
     if isinstance(value, _Entry) or value is _INPUT:
-        index = value.index if isinstance(value, _Entry) else 0
-        if index not in inputs:
-            inputs[index] = Node(Identity())
-        elif not isinstance(inputs[index].module, Identity):
+        path = _path(value)
+        if path not in inputs:
+            inputs[path] = Node(Identity())
+        elif not isinstance(inputs[path].module, Identity):
             # Another module took the input first; both take it from a node of its own now.
-            first, shared = inputs[index], Node(Identity())
-            first.inputs, inputs[index] = shared, shared
-        return inputs[index]
+            first, shared = inputs[path], Node(Identity())
+            first.inputs, inputs[path] = shared, shared
+        return inputs[path]
     return value
 
 
@@ -233,14 +249,9 @@ class _Writer:
 
     def write(self, out):
         graph = self._module._graph
-        inputs = list(nested.leaves(graph["inputs"]))
-        place, splits = {}, {}
+        place, splits, given = {}, {}, {}
         innode = self._add({"input": []}, [])
-        given = innode
-        if nested.is_table(graph["inputs"]):
-            if any(nested.is_table(entry) for entry in graph["inputs"]):
-                raise TypeError("a graph whose inputs are nested has no form in a .t7 file")
-            given = self._add({"nSplitOutputs": len(inputs)}, [innode])
+        self._take_apart(graph["inputs"], innode, given)
         for index, node in enumerate(graph["nodes"]):
             if node["module"] is None:
                 source = self._source(node["inputs"], place)
@@ -249,8 +260,7 @@ class _Writer:
                 place[index] = self._add({"selectindex": node["entry"] + 1, "input": []}, [splits[source]])
                 continue
             if node["inputs"] is None:
-                sources = [given if given == innode else self._add(
-                    {"selectindex": inputs.index(index) + 1, "input": []}, [given])]
+                sources = [given[index]]
             elif nested.is_table(node["inputs"]):
                 sources = [self._source(entry, place) for entry in node["inputs"]]
             else:
@@ -262,7 +272,16 @@ class _Writer:
                    else [place[outputs]])
         outnode = self._add({"input": []}, sources)
         self._emit(out, innode, outnode)
-        out["nInputs"] = len(inputs)
+        out["nInputs"] = len(graph["inputs"]) if nested.is_table(graph["inputs"]) else 1
+
+    def _take_apart(self, inputs, source, given):
+        """Nodes that select each of *inputs* from *source*; *given* gets the position of each."""
+        if not nested.is_table(inputs):
+            given[inputs] = source
+            return
+        split = self._add({"nSplitOutputs": len(inputs)}, [source])
+        for index, entry in enumerate(inputs):
+            self._take_apart(entry, self._add({"selectindex": index + 1, "input": []}, [split]), given)
 
     def _add(self, data, sources):
         self._steps.append((data, sources))

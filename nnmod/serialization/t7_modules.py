@@ -140,6 +140,7 @@ _layouts(routing, SelectTable="index@key", NarrowTable="offset@dim length=1", Fl
 _layouts(row_convolution, TemporalRowConvolution="inputFrameSize@weight.0 kW@weight.2 dW=1 featFirst=False bias@has",
          TemporalSubSampling="inputFrameSize@weight.0 kW dW=1 bias@has")
 _layouts(sampling, AffineGridGeneratorBHWD="height width", BilinearSamplerBHWD="")
+add(Layout("inn.ROIPooling", sampling.ROIPooling, "W H spatial_scale=1 v2=False"))
 _layouts(sigmoid, Sigmoid="", LogSigmoid="", SoftPlus="beta=1.0", SoftSign="", Tanh="", TanhShrink="")
 _layouts(softmax, SoftMax="", SoftMin="", LogSoftMax="", SpatialSoftMax="", SpatialLogSoftMax="")
 _layouts(sparse, SparseLinear="inputSize@weight.1 outputSize@weight.0 doGradInput=False")
@@ -159,9 +160,16 @@ TWINS = {
         "SpatialDilatedConvolution", "ReLU", "Tanh", "Sigmoid", "SoftMax", "LogSoftMax", "SpatialSoftMax",
         "SpatialLogSoftMax", "SpatialMaxPooling", "SpatialAveragePooling", "VolumetricMaxPooling",
         "VolumetricAveragePooling", "SpatialBatchNormalization", "BatchNormalization",
-        "VolumetricBatchNormalization", "SpatialCrossMapLRN", "TemporalConvolution")},
-    "nn.SpatialConvolutionCUDA": "nn.SpatialConvolution",
+        "VolumetricBatchNormalization", "SpatialCrossMapLRN", "TemporalConvolution", "VolumetricDilatedConvolution")},
+    "cudnn.ClippedReLU": "nn.HardTanh",
     # Of imagine-nn; its pooling always rounds up: see t7_upgrades.py.
     "inn.SpatialMaxPooling": "nn.SpatialMaxPooling",
+    "inn.SpatialAveragePooling": "nn.SpatialAveragePooling",
     "inn.SpatialCrossResponseNormalization": "nn.SpatialCrossMapLRN",
+    "inn.SpatialSameResponseNormalization": "nn.Sequential",
+    # Of other packages.
+    "nn.Dictionary": "nn.LookupTable",
+    "stn.AffineGridGeneratorBHWD": "nn.AffineGridGeneratorBHWD",
+    "stn.BilinearSamplerBHWD": "nn.BilinearSamplerBHWD",
+    "OneHot": "nn.OneHot",  # of char-rnn
 }

@@ -4,13 +4,17 @@ import re
 
 import numpy as np
 
-#: The element types by the first part of a class name; Cuda types are read as CPU types.
+#: The element types by the first part of a class name; those of a GPU are read as CPU types.
 DTYPES = {"Double": np.dtype("f8"), "Float": np.dtype("f4"), "Half": np.dtype("f2"), "Long": np.dtype("i8"),
           "Int": np.dtype("i4"), "Short": np.dtype("i2"), "Char": np.dtype("i1"), "Byte": np.dtype("u1"),
-          "Cuda": np.dtype("f4"), "CudaDouble": np.dtype("f8"), "CudaHalf": np.dtype("f2"),
+          "Cl": np.dtype("f4"), "Cuda": np.dtype("f4"), "CudaDouble": np.dtype("f8"), "CudaHalf": np.dtype("f2"),
           "CudaLong": np.dtype("i8"), "CudaInt": np.dtype("i4"), "CudaShort": np.dtype("i2"),
           "CudaChar": np.dtype("i1"), "CudaByte": np.dtype("u1")}
 _TYPED = re.compile(r"torch\.(\w*?)(Tensor|Storage)\Z")
+
+
+#: What a file is that ends too early, or seems to, and what to do.
+CUT_OFF = "cut off or damaged; fetch it again, or write it again"
 
 
 class T7Error(ValueError):

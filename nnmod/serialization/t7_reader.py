@@ -1,12 +1,14 @@
 """From the raw objects of a .t7 file to Python's values and nnmod's modules, without recursion."""
+import functools
 import math
 
 import numpy as np
 
 from .. import check, random, tensor
-from ..module import Module, Stateful, gradient_name
+from ..module import Module
+from ..stateful import Stateful, gradient_name
 from . import t7_upgrades
-from .t7_format import Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
+from .t7_format import COUNTED, Function, Storage, T7Error, Table, Tensor, Torch, element_type, view
 from .t7_objects import Key, Opaque, OpaqueCriterion, Record, line_of
 
 #: How a class is built: name -> function(fields) -> module.  t7_modules.py fills it, and register().
@@ -17,6 +19,9 @@ _VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradPara
 #: Modules that store closures of their own, and that nnmod computes without them.
 _WITH_CLOSURES = {"nn.Copy"}
 _ABSENT = object()
+_ONLY_FLOATS = {float}
+#: What has a value of its own, which is made in the order of the file.
+_BUILT = frozenset((Table, Torch))
 #: A tree of modules goes no deeper: Python's own stack has an end.
 _DEEPEST = 200
 #: What constructors raise for numbers that they do not take, and builders for fields of another kind.
@@ -49,6 +54,7 @@ class Reader:
         self._wide = {}      # id of a storage of half precision -> float32
         self._placed = set()  # ids of modules that have a place in a tree
         self._late = []      # (container, key, raw): places of objects that were not made yet
+        self._entered = set()  # ids of raw objects that were begun
         self._opaque = []
         self._depths = {}    # id of a module -> how deep its tree is
         self._depth = 0      # of the module that is being built
@@ -57,33 +63,120 @@ class Reader:
 
     def value_of(self, root):
         """Build *root* and all it refers to."""
-        waiting = [(root, False)]
-        entered = set()
+        waiting, entered = [root], self._entered
         while waiting:
-            raw, complete = waiting.pop()
-            if complete:
-                self._finish(raw)
-                continue
-            if id(raw) in entered:
-                continue
-            entered.add(id(raw))
-            if type(raw) not in (Table, Torch):
-                continue
-            self._begin(raw)
-            waiting.append((raw, True))
-            waiting += [(child, False) for child in reversed(_children(raw)) if id(child) not in entered]
-        for container, key, raw in self._late:
-            container[key] = self.simple(raw)
+            raw = waiting.pop()
+            kind = type(raw)
+            if kind is Table:
+                target = self._container(raw)
+                if id(raw) not in entered:
+                    entered.add(id(raw))
+                    self._fill(target, raw, waiting)
+            elif kind is tuple:
+                self._finish(*raw)
+            elif kind is Torch and id(raw) not in entered:
+                entered.add(id(raw))
+                if raw.name in COUNTED:  # data, that a class of its own holds
+                    self._values[id(raw)] = self._container(raw.content)
+                    waiting.append(raw.content)
+                    continue
+                self._begin(raw)
+                waiting.append((raw, None, None))
+                waiting += reversed(_children(raw))
+        for target, key, raw in self._late:
+            target[key] = self.simple(raw)
         self._name_companions()
         return self.simple(root)
 
     # -- in the order of the file -----------------------------------------------------
 
+    def _container(self, table):
+        """The value of *table*, which may not be filled yet."""
+        target = self._values.get(id(table))
+        if target is None:
+            items = table.items
+            if not items:
+                target = []
+            elif type(items[0][0]) is not float:
+                target = {}
+            else:
+                keys, values = zip(*items)
+                if not _are_places(keys):
+                    target = {}
+                elif set(map(type, values)) == _ONLY_FLOATS and keys == _places(len(keys)):
+                    target = list(map(self.simple, values))  # complete already
+                    self._entered.add(id(table))
+                else:
+                    target = []
+            self._values[id(table)] = target
+        return target
+
+    def _fill(self, target, table, waiting=None):
+        """Fill *target* with the pairs of *table*.
+
+        The objects in it that have no value yet go to *waiting*: what is there is taken from its
+        end.  Tables in it are filled later, but are in their places at once; modules come to theirs
+        by an entry (table, target, keys) below them.  One whose keys are such objects is filled
+        after them.
+        """
+        names, simple, entered, first, missing = self._names, self.simple, self._entered, [], []
+        is_list = isinstance(target, list)
+        if is_list:
+            target += [None] * len(table.items)
+        for key, item in table.items:
+            if is_list:
+                key = int(key) - 1
+            elif type(key) is bytes:  # by far the most
+                name = names.get(key)
+                if name is None:
+                    name = names[key] = simple(key)
+                key = name
+            elif waiting is not None and type(key) is Torch and id(key) not in self._values:
+                target.clear()
+                waiting.append((table, target, None))
+                waiting += reversed([thing for pair in table.items for thing in pair if type(thing) in _BUILT])
+                return
+            else:
+                key = self._key(key, table, first)
+            kind = type(item)
+            if kind is Table:
+                target[key] = self._container(item)
+                if id(item) not in entered:
+                    first.append(item)
+            elif kind is bytes:
+                try:
+                    target[key] = item.decode()
+                except UnicodeDecodeError:
+                    target[key] = item
+            elif kind is not Torch:
+                target[key] = simple(item)
+            else:
+                first.append(item)
+                target[key] = value = simple(item, _ABSENT)
+                if value is _ABSENT:
+                    target[key] = None
+                    missing.append((key, item))
+        if missing and waiting is None:
+            self._late += [(target, key, item) for key, item in missing]
+        elif missing:
+            waiting.append((table, target, missing))
+        if first and waiting is not None:
+            waiting += reversed(first)
+
+    def _key(self, raw, table, first):
+        """The value of *raw* as a key of a dict."""
+        if type(raw) is Table:
+            first.append(raw)
+            name = self._container(raw)
+        else:
+            name = self.simple(raw)
+        if isinstance(name, (list, dict, np.ndarray)) or (
+                isinstance(name, bool) and any(type(k) is float and k == name for k, _ in table.items)):
+            return Key(name)
+        return name
+
     def _begin(self, raw):
         """What can be referred to before it is complete."""
-        if type(raw) is Table:
-            self._values[id(raw)] = [] if _is_list(raw) else {}
-            return
         try:
             t7_upgrades.upgrade(raw)
         except _WRONG as error:
@@ -91,9 +184,17 @@ class Reader:
         if raw.name not in BUILDERS:
             self._values[id(raw)] = _shell(raw, "nnmod does not know this class")
 
-    def _finish(self, raw):
-        if type(raw) is Table:
-            self._fill(self._values[id(raw)], raw)
+    def _finish(self, raw, target, missing):
+        if target is not None:  # the objects of a table that came later
+            if missing is None:
+                self._fill(target, raw)
+                return
+            for key, item in missing:
+                value = self.simple(item, _ABSENT)
+                if value is _ABSENT:
+                    self._late.append((target, key, item))
+                else:
+                    target[key] = value
             return
         value = self._values.get(id(raw))
         if value is None:
@@ -106,33 +207,6 @@ class Reader:
                 value.fields = self.simple(raw.content)
             if not isinstance(value, Record):
                 self._opaque.append(value)
-
-    def _fill(self, target, table):
-        if isinstance(target, list):
-            target += [None] * len(table.items)
-            for key, item in table.items:
-                self._put(target, int(key) - 1, item)
-            return
-        names = self._names
-        for key, item in table.items:
-            if type(key) is bytes:  # by far the most
-                name = names.get(key)
-                if name is None:
-                    name = names[key] = self.simple(key)
-                self._put(target, name, item)
-                continue
-            name = self.simple(key)
-            if isinstance(name, (list, dict, np.ndarray)) or (
-                    isinstance(name, bool) and any(type(k) is float and k == name for k, _ in table.items)):
-                name = Key(name)
-            self._put(target, name, item)
-
-    def _put(self, target, key, raw):
-        value = self.simple(raw, _ABSENT)
-        if value is _ABSENT:
-            self._late.append((target, key, raw))
-            value = None
-        target[key] = value
 
     def _build(self, raw):
         try:
@@ -163,9 +237,9 @@ class Reader:
         """The value of *raw*; *absent* for one that is still being made."""
         kind = type(raw)
         if kind is float:
-            if not raw:  # -0.0 has a sign to keep
-                return raw if math.copysign(1, raw) < 0 else 0
-            return int(raw) if -2**53 <= raw <= 2**53 and raw.is_integer() else raw
+            if raw:
+                return int(raw) if raw.is_integer() and -2**53 <= raw <= 2**53 else raw
+            return raw if math.copysign(1, raw) < 0 else 0  # -0.0 has a sign to keep
         if kind is bytes:
             try:
                 return raw.decode()
@@ -175,7 +249,7 @@ class Reader:
             return raw.array
         if kind is Storage:
             return raw.data
-        if kind in (Table, Torch):
+        if kind in _BUILT:
             return self._values.get(id(raw), absent)
         return raw  # nil, booleans, functions
 
@@ -366,24 +440,32 @@ def position(value):
 
 
 def _children(raw):
-    """The objects that *raw* refers to and that are built before it is complete."""
-    if type(raw) is Torch:
-        if type(raw.content) is Table:
-            pairs = [item for pair in raw.content.items for item in pair]
-        else:
-            pairs = [raw.content]
-        found = [*raw.before, *pairs]
+    """The objects that *raw*, a Torch, refers to and that are built before it is complete."""
+    found = list(raw.before)
+    if type(raw.content) is Table:
+        found += [item for pair in raw.content.items for item in pair]
     else:
-        found = [item for pair in raw.items for item in pair]
-    return [item for item in found if type(item) in (Table, Torch)]
+        found.append(raw.content)
+    return [item for item in found if type(item) in _BUILT]
 
 
-def _is_list(table):
-    """Whether the keys of *table* are 1 .. n, in any order."""
-    keys = [key for key, _ in table.items]
+def _are_places(keys):
+    """Whether *keys* are 1 .. n, in any order."""
     count = len(keys)
-    return all(type(key) is float and 1 <= key <= count and key.is_integer() for key in keys) and (
-        len(set(keys)) == count)
+    if set(map(type, keys)) != _ONLY_FLOATS:
+        return False
+    places = _places(count)
+    return keys == places or (min(keys) == 1 and set(keys) == set(places))
+
+
+def _places(count):
+    """1.0 .. count."""
+    return _few_places(count) if count < 100 else tuple(map(float, range(1, count + 1)))
+
+
+@functools.lru_cache(None)
+def _few_places(count):
+    return tuple(map(float, range(1, count + 1)))
 
 
 def _shell(raw, reason):

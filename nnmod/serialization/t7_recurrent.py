@@ -13,17 +13,20 @@ from ..container import Sequential
 from ..layout import Transpose
 from ..linear import Linear
 from ..mask import LookupTableMaskZero, MaskZero, MaskZeroCriterion, TrimZero
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..normalization import BatchNormalization
 from ..recurrence import CopyGrad, NormStabilizer, Recurrence, Recurrent, Recursor, SAdd
-from ..recurrent import GRU, LSTM, FastLSTM, Mufuru
+from ..recurrent import GRU, LSTM, FastLSTM
+from ..reshape import Identity
+from ..routing import ZipTable
 from ..sequence import SeqGRU, SeqLSTM, SeqLSTMP
 from ..sequencer import Repeater, RepeaterCriterion, Sequencer, SequencerCriterion
 from ..table import ConcatTable, ParallelTable
 from .t7_classes import Layout
 from .t7_modules import add
+from .t7_objects import Opaque
 from .t7_reader import Unbuildable
-from .t7_special import LookupLayout
+from .t7_special import LookupLayout, torch_type
 
 _MODES = ("both", "train", "eval", "neither")
 
@@ -156,7 +159,25 @@ class _TwoWays(Layout):
         return self.cls(*steps).remember(_remembered(fields))
 
     def write(self, module, out):
-        raise _no_form(module, "turns its sequence by classes of another package, and")
+        ahead, back, merge = module.modules
+        turned = _row(module, _reverse(module), back, _reverse(module))
+        merged = [ZipTable(), merge]
+        merged[0]._type = module._type
+        names = ("forwardModule", "backwardModule", "mergeModule")
+        out.update(zip(names, (sequencer.module for sequencer in module.modules)))
+        out.update(fwdSeq=ahead, bwdSeq=back, mergeSeq=merge, output=[], gradInput=[], _remember=ahead._remember)
+        if self.cls is BiSequencerLM:
+            zipped = _row(module, *merged)
+            out.update(_fwd=ahead, _bwd=turned, _merge=zipped, modules=[ahead, turned, zipped])
+        else:
+            network = _row(module, _row(module, ahead, turned, cls=ConcatTable), *merged)
+            out.update(module=network, modules=[network])
+
+
+def _reverse(module):
+    """dpnn's ReverseTable, which rnn turns a sequence with."""
+    fields = {"_type": torch_type(module._type), "train": module.train, "output": [], "gradInput": []}
+    return Opaque("nn.ReverseTable", 1, fields)
 
 
 class _Masked(Layout):
@@ -192,6 +213,21 @@ def _begin(out, network=None):
         out.update(recurrentModule=network, module=network, modules=[network], sharedClones=[network])
 
 
+def _masked(module, network):
+    """*network*, with the rows of padding set to 0 where the step *module* does that."""
+    if module.maskzero is None:
+        return network
+    made = MaskZero(Identity(), module.maskzero)
+    made.modules, made._type = [network], module._type
+    return made
+
+
+def _unmasked(module):
+    """Refuse maskZero where rnn does: its step is no single module that a MaskZero could stand around."""
+    if module.maskzero is not None:
+        raise _no_form(module, "with maskZero")
+
+
 def _how_far(fields):
     return min(_size(fields, "rho"), 10**9) if "rho" in fields else 9999
 
@@ -202,7 +238,7 @@ class _Recursor(Layout):
                         _how_far(fields))
 
     def write(self, module, out):
-        _begin(out, module.modules[0])
+        _begin(out, _masked(module, module.modules[0]))
         out["rho"] = module.rho
 
 
@@ -218,7 +254,7 @@ class _Recurrence(Layout):
         return size if check.is_int(size) else tuple(int(n) for n in size)
 
     def write(self, module, out):
-        _begin(out, module.modules[0])
+        _begin(out, _masked(module, module.modules[0]))
         out.update(rho=module.rho, outputSize=module.outputSize, nInputDim=module.nInputDim,
                    typeTensor=np.empty(0, module._type.partition(".")[2]))
 
@@ -233,6 +269,7 @@ class _Recurrent(Layout):
         return Recurrent(start, given, feedback, transfer, _how_far(fields), merge)
 
     def write(self, module, out):
+        _unmasked(module)
         start, given, feedback, transfer, merge = module.modules
         both = _row(module, given, feedback, cls=ParallelTable)
         _begin(out)
@@ -246,26 +283,34 @@ class _Stabilizer(Layout):
         return NormStabilizer(fields.number("beta"), _how_far(fields))
 
     def write(self, module, out):
+        _unmasked(module)
         _begin(out)
         out.update(beta=module.beta, rho=module.rho)
 
 
-class _OfModules(Layout):
+class OfModules(Layout):
     """LSTM, FastLSTM, GRU: a network for a step, or kernels for the one that nnmod makes."""
 
     def build(self, fields):
-        network = fields.child("recurrentModule")
+        if "recurrentModule" not in fields and "weight" in fields and self.cls is LSTM:
+            return SEQ_LSTM.build(fields)  # the LSTM of torch-rnn, which rnn's SeqLSTM was made after
+        network, masked = fields.child("recurrentModule"), None
+        if isinstance(network, (MaskZero, TrimZero)):
+            network, masked = network.modules[0], network.nInputDim
         sizes = [_size(fields, name) for name in ("inputSize", "outputSize")]
-        module = self._inKernels(network, sizes)
+        module = self._inKernels(fields, network, sizes)
         if module is None:
-            module = self._around(network, sizes)
+            module = self._around(self._empty(fields), network, sizes)
             module.p = fields.number("p", 0.0)
             module.mono = bool(module.p and fields.number("mono", False))
         module.rho = _how_far(fields)
-        return module
+        return module if masked is None else module.maskZero(masked)
 
-    def _around(self, network, sizes):
-        module = self.cls(1, 1)
+    def _empty(self, fields):
+        """A small cell in kernels, to be made one of modules."""
+        return self.cls(1, 1)
+
+    def _around(self, module, network, sizes):
         for name in module.paramNames:
             delattr(module, name)
             delattr(module, gradient_name(name))
@@ -280,14 +325,14 @@ class _OfModules(Layout):
             module.cell2gate = bool(_parts(network)[1])
         return module
 
-    def _inKernels(self, network, sizes):
+    def _inKernels(self, fields, network, sizes):
         """The cell in kernels, with the parameters of *network*; None where that is made otherwise."""
         linears, peepholes = _parts(network)
-        if self.cls is Mufuru or sum(linear.weight.size for linear in linears) != self._count(*sizes):
+        if sum(linear.weight.size for linear in linears) != self._count(*sizes):
             return None  # nothing is allocated that the file's tensors do not account for
         words = {} if self.cls is not LSTM else {"cell2gate": bool(peepholes)}
         module = self.cls(*sizes, **words)
-        if repr(module.buildModel()) != repr(network):
+        if repr(self._model(module)) != repr(network):
             return None
         for prefix in ("", "grad"):
             self._move(module, linears, peepholes, prefix, False)
@@ -325,21 +370,18 @@ class _OfModules(Layout):
         return [("weight", "bias", (column,)) for column in (1, 0, 3, 2)]  # f, i, g, o
 
     def write(self, module, out):
-        if module.maskzero is not None:
-            raise _no_form(module, "with maskZero")
-        if self.cls is Mufuru and not module.modules:
-            raise _no_form(module, "that runs in kernels of its own")
         network = module.recurrentModule
         if network is None:
-            network = module.buildModel().type(module._type)
+            network = self._model(module).type(module._type)
             linears, peepholes = _parts(network)
             for prefix in ("", "grad"):
                 self._move(module, linears, peepholes, prefix, True)
-        _begin(out, network)
+        _begin(out, _masked(module, network))
         out.update(inputSize=module.inputSize, outputSize=module.outputSize, rho=module.rho, cells=[], gradCells=[],
                    zeroTensor=np.empty(0, module._type.partition(".")[2]), p=module.p, mono=module.mono)
-        if self.cls is Mufuru:
-            out["ops"] = list(module.ops)
+
+    def _model(self, module):
+        return module.buildModel()
 
 
 def _parts(network):
@@ -348,7 +390,8 @@ def _parts(network):
     return [m for m in modules if isinstance(m, Linear)], [m for m in modules if type(m) is CMul]
 
 
-add(_Whole("nn.SeqLSTM", SeqLSTM, 4))
+SEQ_LSTM = _Whole("nn.SeqLSTM", SeqLSTM, 4)
+add(SEQ_LSTM)
 add(_Whole("nn.SeqLSTMP", SeqLSTMP, 4))
 add(_Whole("nn.SeqGRU", SeqGRU, 3))
 add(_Both("nn.SeqBRNN", SeqBRNN))
@@ -366,10 +409,9 @@ add(_Recurrent("nn.Recurrent", Recurrent))
 add(_Stabilizer("nn.NormStabilizer", NormStabilizer))
 add(Layout("nn.CopyGrad", CopyGrad))
 add(Layout("nn.SAdd", SAdd, "addend negate=False"))
-add(_OfModules("nn.LSTM", LSTM))
-add(_OfModules("nn.FastLSTM", FastLSTM))
-add(_OfModules("nn.GRU", GRU))
-add(_OfModules("nn.MuFuRu", Mufuru))
+add(OfModules("nn.LSTM", LSTM))
+add(OfModules("nn.FastLSTM", FastLSTM))
+add(OfModules("nn.GRU", GRU))
 add(Layout("nn.SequencerCriterion", SequencerCriterion, "criterion@child sizeAverage=False"))
 add(Layout("nn.RepeaterCriterion", RepeaterCriterion, "criterion@child sizeAverage=False"))
 add(Layout("nn.MaskZeroCriterion", MaskZeroCriterion, "criterion@child nInputDim"))

@@ -118,6 +118,7 @@ SCRATCH = {
     "nn.WhiteNoise": _NOISE,
     "nn.ZipTable": _TABLES,
     "nn.ZipTableOneToMany": {**_TABLES, "gradInputEl": "tensor"},
+    "inn.ROIPooling": {**_PAIR, "indices": "tensor"},
     "nngraph.JustElement": _TABLE_IN,
     "nngraph.JustTable": {"output": []},
 }

@@ -12,7 +12,7 @@ import struct
 
 import numpy as np
 
-from .t7_raw import T7Error
+from .t7_raw import CUT_OFF, T7Error
 
 #: How much of a file is read at a time, but for large storages.
 _WINDOW = 1 << 18
@@ -31,14 +31,14 @@ class Binary:
 
     def __init__(self, data, order, long_size, copy=True):
         self._file = data if isinstance(data, File) else None
-        self._window = b"" if self._file else memoryview(data)
+        self._window = b"" if self._file else data if type(data) is bytes else memoryview(data)
         self._base = 0                   # where the window begins in the file
         self._next = 0                   # the place of the next byte in the window
         self._end = len(self._window)
         self._copy = copy
         self.size = self._file.size if self._file else self._end
         self._order, self._long_size = order, long_size
-        self._integer, self._number = (struct.Struct(order + kind).unpack_from for kind in "id")
+        self._integer, self._number, self._two = (struct.Struct(order + kind).unpack_from for kind in ("i", "d", "ii"))
         self._long = "q" if long_size == 8 else "i"
         if self._file:
             self._file.seek(0)
@@ -52,12 +52,20 @@ class Binary:
         """How many bytes are left."""
         return self.size - self._base - self._next
 
+    def ready(self):
+        """(window, place in it, its end, function for two integers, for one, for a number): see skip."""
+        return self._window, self._next, self._end, self._two, self._integer, self._number
+
+    def skip(self, place):
+        """Go to *place* in the window: what stands before it was taken from there."""
+        self._next = place
+
     def _need(self, count, what):
         """Have the next *count* bytes in the window."""
         left = self.left()
         if count > left:
             raise T7Error(f"the file ends where {what} of {count} bytes must stand, {left} are left: "
-                          "it is cut off or damaged", self.at)
+                          f"it is {CUT_OFF}", self.at)
         if self._next + count > self._end:
             rest = self._window[self._next:]
             self._base += self._next
@@ -96,6 +104,11 @@ class Binary:
         self._next = start + size
         return struct.unpack_from(f"{self._order}{count}{self._long}", self._window, start)
 
+    def geometry(self, ndim):
+        """The sizes, the strides and the offset of a tensor."""
+        numbers = self.longs(2 * ndim + 1, "the sizes, strides and offset of a tensor")
+        return numbers[:ndim], numbers[ndim:-1], numbers[-1]
+
     def text(self, what):
         """A string with its length."""
         begin, size = self.at, self.integer(what)
@@ -113,7 +126,7 @@ class Binary:
         itemsize = self._long_size if dtype.kind == "i" and dtype.itemsize == 8 else dtype.itemsize
         if count > self.left() // itemsize:
             raise T7Error(f"{what} says that it has {count} elements of {itemsize} bytes, "
-                          f"but {self.left()} bytes are left", self.at)
+                          f"but {self.left()} bytes are left: the file is {CUT_OFF}", self.at)
         stored = np.dtype(f"{self._order}{dtype.kind}{itemsize}")
         size = count * itemsize
         if self._file is None or size <= _WINDOW:
@@ -150,7 +163,7 @@ class Ascii:
     def _line(self, what):
         end = self._data.find(b"\n", self.at)
         if end < 0:
-            raise T7Error(f"the file ends where {what} must stand: it is cut off or damaged", self.at)
+            raise T7Error(f"the file ends where {what} must stand: it is {CUT_OFF}", self.at)
         start, self.at = self.at, end + 1
         return start, end
 
@@ -180,6 +193,11 @@ class Ascii:
         self._skip_newline()
         return ()
 
+    def geometry(self, ndim):
+        """The sizes, the strides and the offset of a tensor, in lines of their own."""
+        sizes, strides = (self.longs(ndim, f"the {what} of a tensor") for what in ("sizes", "strides"))
+        return sizes, strides, self.longs(1, "the offset of a tensor")[0]
+
     def _skip_newline(self):
         # What has no numbers has a line of its own all the same, in some files.
         if self._data[self.at:self.at + 1] == b"\n":
@@ -189,7 +207,8 @@ class Ascii:
         """A string with its length."""
         start, size = self.at, self.integer(f"the length of {what}")
         if not 0 <= size <= self.size - self.at:
-            raise T7Error(f"the length of {what} is {size}, but {self.left()} bytes are left", start)
+            raise T7Error(f"the length of {what} is {size}, but {self.left()} bytes are left: the file is {CUT_OFF}",
+                          start)
         value = self._data[self.at:self.at + size]
         self.at += size
         self._skip_newline()
@@ -202,7 +221,8 @@ class Ascii:
             self._skip_newline()
             return np.empty(0, dtype)
         if (count if dtype.itemsize == 1 else 2 * count - 1) > self.left():
-            raise T7Error(f"{what} says that it has {count} elements, but {self.left()} bytes are left", start)
+            raise T7Error(f"{what} says that it has {count} elements, but {self.left()} bytes are left: "
+                          f"the file is {CUT_OFF}", start)
         if dtype.itemsize == 1:
             self.at += count + 1
             return np.frombuffer(self._data, dtype, count, start).copy()
@@ -369,6 +389,8 @@ _OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _
 
 def what_it_is(head):
     """What a file that begins with *head* is, in words with what to do, where that is known."""
+    if head[1:4] == b"\0\0\0" and head[:1] <= b"\x08" and head[4:8] != b"\0\0\0\0":
+        return None  # a .t7 file: its kind, and what no length of eight bytes holds
     for pattern, words in _OTHERS:
         if pattern.match(head):
             return words

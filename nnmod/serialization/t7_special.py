@@ -18,7 +18,7 @@ from ..linear import Linear, LinearWeightNorm, PartialLinear
 from ..lookup import LookupTable
 from ..lp_pooling import SpatialLPPooling
 from ..maxout import Maxout
-from ..module import gradient_name
+from ..stateful import gradient_name
 from ..normalization import InstanceNormalization, LayerNormalization, Normalize
 from ..padding import SpatialZeroPadding
 from ..plane_convolution import SpatialConvolutionMap, SpatialDepthWiseConvolution, SpatialFullConvolutionMap
@@ -29,7 +29,6 @@ from ..reduction import Mean
 from ..resampling import SpatialUpSamplingBilinear, UpSampling
 from ..reshape import Identity, Reshape, View
 from ..sigmoid import GatedLinearUnit
-from ..sparse import IndexLinear
 from ..table import ConcatTable, MapTable, ParallelTable
 from .t7_classes import Layout, one_based, place, write_tensors
 from .t7_format import Storage
@@ -236,29 +235,6 @@ class _DepthWise(Layout):
         out.update({name: getattr(module, name) for name in (
             "nInputPlane", "kW", "kH", "dW", "dH", "padW", "padH")})
         write_tensors(module, out)
-
-
-class _IndexLinear(Layout):
-    """Torch's offset is one less than keysOffset; with normalize, four columns of weight are something else."""
-
-    def build(self, fields):
-        if fields.number("normalize", 0):
-            raise Unbuildable("it was made with normalize")
-        weight = fields.tensor("weight")
-        module = IndexLinear(*weight.shape, bool(fields.number("doGradInput", False)),
-                             fields.number("offset", -1) + 1)
-        self.bind(fields, module)
-        return module
-
-    def write(self, module, out):
-        if module.normalize:
-            raise TypeError("an IndexLinear with normalize has no form in a .t7 file: "
-                            "save_checkpoint writes it")
-        out.update(inputSize=module.inputSize, outputSize=module.outputSize, doGradInput=module.doGradInput,
-                   offset=module.keysOffset - 1)
-        write_tensors(module, out)
-        out["gradWeight"] = np.empty(0, module.weight.dtype)
-        out["running"] = {"gradWeight": [], "keys": [], "cumSumSizes": [], "counter": 1}
 
 
 class _PartialLinear(Layout):
@@ -577,7 +553,6 @@ add(LookupLayout("nn.LookupTable", LookupTable))
 add(_ConnectionMap("nn.SpatialConvolutionMap", SpatialConvolutionMap))
 add(_ConnectionMap("nn.SpatialFullConvolutionMap", SpatialFullConvolutionMap))
 add(_DepthWise("nn.SpatialDepthWiseConvolution", SpatialDepthWiseConvolution))
-add(_IndexLinear("nn.IndexLinear", IndexLinear))
 add(_PartialLinear("nn.PartialLinear", PartialLinear))
 add(_CReLU("nn.CReLU", CReLU))
 add(_Maxout("nn.Maxout", Maxout))

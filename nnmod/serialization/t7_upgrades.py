@@ -130,6 +130,24 @@ def _round_up(fields):
     fields[b"ceil_mode"] = True
 
 
+def _clipped(fields):
+    """cudnn's ClippedReLU is a HardTanh from 0 to its ceiling."""
+    fields[b"min_val"], fields[b"max_val"] = 0.0, fields.get(b"ceiling")
+
+
+def _upper_k(fields):
+    """The first SpatialCrossMapLRN of cudnn called its k K."""
+    if fields.get(b"k") is None and fields.get(b"K") is not None:
+        fields[b"k"] = fields[b"K"]
+
+
+def _turned_window(fields):
+    """cudnn's TemporalConvolution is a SpatialConvolution inside: its window lies along the height."""
+    if fields.get(b"padH", 0.0) != 0.0:
+        raise ValueError("it pads its input, which a TemporalConvolution of nnmod does not")
+    fields[b"kW"], fields[b"dW"] = fields.get(b"kH"), fields.get(b"dH", 1.0)
+
+
 def _fields_of_concat(fields):
     """DepthConcat and Concat without outputSize, or with ``size``: it is scratch."""
     if fields.get(b"dimension") is None and isinstance(fields.get(b"dim"), float):
@@ -148,7 +166,7 @@ _STEPS = {
     **{f"{package}.{name}BatchNormalization": _BATCH_NORMALIZATION
        for package in ("nn", "cudnn") for name in ("", "Spatial", "Volumetric")},
     **{name: _CONVOLUTION for name in ("nn.SpatialConvolution", "cudnn.SpatialConvolution",
-                                       "nn.SpatialConvolutionCUDA", "nn.SpatialDilatedConvolution")},
+                                       "nn.SpatialDilatedConvolution")},
     "nn.SpatialConvolutionMM": (_padding, _flat_weight),
     "nn.SpatialConvolutionLocal": (_padding,),
     "nn.SpatialDepthWiseConvolution": (_padding,),
@@ -162,12 +180,13 @@ _STEPS = {
     **{name: (_padding, _default(padT=0.0, ceil_mode=False)) for name in (
         "nn.VolumetricMaxPooling", "cudnn.VolumetricMaxPooling", "nn.VolumetricDilatedMaxPooling")},
     "inn.SpatialMaxPooling": (_padding, _round_up),
+    "inn.SpatialAveragePooling": (_padding, _round_up),
     "nn.SpatialAveragePooling": _AVERAGE_POOLING,
     "cudnn.SpatialAveragePooling": _AVERAGE_POOLING,
     "nn.Dropout": (_dropout,),
     **{name: _INPLACE for name in (
         "nn.Threshold", "nn.ReLU", "cudnn.ReLU", "nn.ReLU6", "nn.LeakyReLU", "nn.RReLU", "nn.ELU", "nn.HardTanh",
-        "nn.Clamp", "nn.AddConstant", "nn.MulConstant", "cudnn.Tanh", "cudnn.Sigmoid", "cudnn.ClippedReLU")},
+        "nn.Clamp", "nn.AddConstant", "nn.MulConstant", "cudnn.Tanh", "cudnn.Sigmoid")},
     "nn.HardTanh": (_default(inplace=False, min_val=-1.0, max_val=1.0),),
     "nn.ELU": (_default(inplace=False, alpha=1.0),),
     "nn.Concat": (_fields_of_concat,),
@@ -180,7 +199,9 @@ _STEPS = {
     "nn.LookupTable": (_default(paddingValue=0.0),),
     "nn.SpatialCrossMapLRN": (_default(k=1.0),),
     "inn.SpatialCrossResponseNormalization": (_default(k=1.0),),
-    "cudnn.SpatialCrossMapLRN": (_default(K=1.0),),
+    "cudnn.SpatialCrossMapLRN": (_upper_k, _default(k=1.0)),
+    "cudnn.ClippedReLU": (_default(inplace=False), _clipped),
+    "cudnn.TemporalConvolution": (_turned_window,),
     "nn.ClassNLLCriterion": (_default(sizeAverage=True, ignoreIndex=-100.0),),
 }
 

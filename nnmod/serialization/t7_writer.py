@@ -6,7 +6,8 @@ from ..confusion import ConfusionMatrix
 from ..criterion import Criterion
 from ..decorator import GPU, WeightNorm
 from ..graph import gModule
-from ..module import Module, Stateful
+from ..module import Module
+from ..stateful import Stateful
 from .t7_criterion import CONFUSION
 from .t7_format import Function, Storage, Table, Tensor, Torch
 from .t7_graph import Graph

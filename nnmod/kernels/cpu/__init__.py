@@ -58,6 +58,7 @@ from .indexing import index_axis_update_grad_input as index_axis_update_grad_inp
 from .indexing import masked_select as masked_select
 from .indexing import masked_select_update_grad_input as masked_select_update_grad_input
 from .indexing import one_hot as one_hot
+from .layout import copy_columns as copy_columns
 from .layout import permute as permute
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows
@@ -87,6 +88,7 @@ from .lookup import note_rows as note_rows
 from .mask import zero_masked_rows as zero_masked_rows
 from .mask import zero_row_mask as zero_row_mask
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
+from .normalization import batch_norm_relu_backward as batch_norm_relu_backward
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
 from .normalization import layer_norm_acc_grad_parameters as layer_norm_acc_grad_parameters
@@ -148,6 +150,8 @@ from .row_convolution import row_conv_update_output as row_conv_update_output
 from .row_convolution import row_conv_work_size as row_conv_work_size
 from .sampling import affine_grid_update_grad_input as affine_grid_update_grad_input
 from .sampling import affine_grid_update_output as affine_grid_update_output
+from .sampling import roi_pool_update_grad_input as roi_pool_update_grad_input
+from .sampling import roi_pool_update_output as roi_pool_update_output
 from .sampling import sample_bilinear_update_grad_input as sample_bilinear_update_grad_input
 from .sampling import sample_bilinear_update_output as sample_bilinear_update_output
 from .sigmoid import gated_linear_unit_update_grad_input as gated_linear_unit_update_grad_input

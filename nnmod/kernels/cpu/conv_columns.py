@@ -33,6 +33,8 @@ _FOLD_BYTES = 192 * 1024
 #: Windows whose gradients are turned into vectors at a time.
 _TURNED = 256
 _COPIES_BYTES = 1024
+#: Weights that so few panels meet are read where they lie.
+IN_PLACE = 6
 #: The gradient of the input is taken as a convolution up to so many times the work.
 _MORE_WORK = 1.3
 
@@ -67,26 +69,42 @@ def update_output(g, x, w, b, y, end, kept):
 
 def convolve(g, x, w, b, y, turned, end):
     """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
-    offsets = g.kept("turned", lambda: g.turned_offsets()) if turned else g.offsets
-    # A kernel of one element reads x where it lies, unless the last vector would reach past its end.
-    direct = (g.kernel == g.stride == (1, 1) and g.ph == g.pw == 0 and g.OW % (VECTOR_BYTES // g.size) == 0
-              and g.plane == g.P * g.size)
-    vector = VECTOR_BYTES // g.size
-    wide = _wide(g.OG, g.P, vector)
-    R, RP, W = _tile(wide, vector)
-    tiles = -(-g.OG // R)
-    tile_bytes = (rounded(g.K + 1, 16) + 16) * RP * g.size
-    shared = rounded(g.G * tiles * tile_bytes + SLACK, 64)
-    panel_bytes = rounded((min(DEPTH, g.K) + 1) * W * g.size + SLACK, 64)
-    slot = g.frame_bytes(g.CG) + panel_bytes + _COPIES_BYTES
-    units = g.N * g.G * -(-g.P // W)
-    parts = _parts(g, units)
-    work = _scratch(shared, slot, parts)
-    threads.run(_pack_weights, g.G * tiles, threads.grain(g.K * R, threads.ELEMENTS_PER_THREAD), w, b, work, g.numbers,
-                turned, R, RP, tile_bytes)
-    threads.run(_output, parts, 1, parts, units, x, b, y, work, g.numbers, offsets, wide, direct, tile_bytes,
-                shared, slot,
-                panel_bytes, *end)
+    plan = g.kept("turned columns" if turned else "columns", lambda: _Plan(g, turned))
+    parts = 1 if g.flops < 2 * threads.FLOPS_PER_THREAD else _parts(g, plan.units)
+    work = _scratch(plan.shared, plan.slot, parts)
+    if not plan.in_place:
+        threads.run(_pack_weights, plan.tiles, plan.grain, w, b, work, g.numbers, turned, plan.R, plan.RP,
+                    plan.tile_bytes)
+    if parts == 1:
+        _output(0, 1, 1, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+    else:
+        threads.run(_output, parts, 1, parts, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+
+
+class _Plan:
+    """How one convolution goes: its tiles, its units of work, its memory."""
+
+    def __init__(self, g, turned):
+        self.offsets = g.turned_offsets() if turned else g.offsets
+        # A kernel of one element reads x where it lies, unless the last vector would reach past its end.
+        direct = (g.kernel == g.stride == (1, 1) and g.ph == g.pw == 0 and g.OW % (VECTOR_BYTES // g.size) == 0
+                  and g.plane == g.P * g.size)
+        vector = VECTOR_BYTES // g.size
+        wide = _wide(g.OG, g.P, vector)
+        self.R, self.RP, W = _tile(wide, vector)
+        panels = -(-g.P // W)
+        self.units = g.N * g.G * panels
+        # What few panels read is not worth packing.
+        self.in_place = not turned and g.N * panels <= IN_PLACE
+        tiles = -(-g.OG // self.R)
+        self.tiles = g.G * tiles
+        self.grain = threads.grain(g.K * self.R, threads.ELEMENTS_PER_THREAD)
+        self.tile_bytes = self.R * g.K * g.size if self.in_place else (rounded(g.K + 1, 16) + 16) * self.RP * g.size
+        self.shared = 0 if self.in_place else rounded(self.tiles * self.tile_bytes + SLACK, 64)
+        panel_bytes = rounded((min(DEPTH, g.K) + 1) * W * g.size + SLACK, 64)
+        self.slot = g.frame_bytes(g.CG) + panel_bytes + _COPIES_BYTES
+        #: as the kernel takes them
+        self.sizes = (self.units, wide, direct, self.in_place, self.tile_bytes, self.shared, self.slot, panel_bytes)
 
 
 @jit
@@ -134,30 +152,31 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
 
 
 @jit
-def _output(start, stop, parts, units, x, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared, slot,
-            panel_bytes, norm, activation, low, high):
+def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, plan, norm, activation, low, high):
+    units, wide, direct, in_place, tile_bytes, shared, slot, panel_bytes = plan
     dtype = x.dtype.type
     for part in range(start, stop):
-        call(output_part, (dtype(low), dtype(high), part, parts, units, address(x), b.size, address(y), aligned(work),
+        call(output_part, (dtype(low), dtype(high), part, parts, units, address(x), address(w) if in_place else 0,
+                           address(b) if b.size else 0, address(y), aligned(work),
                            address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes,
                            address(norm) if norm.size else 0, activation))
 
 
 @intrinsic
-def _emitted_output(typingctx, low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct,
+def _emitted_output(typingctx, low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct,
                     tile_bytes, shared, slot, panel_bytes, norm, activation):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, low)
         emit_output_part(e, *e.values(args))
         return context.get_dummy_value()
 
-    return types.void(low, low, *[types.intp] * 17), codegen
+    return types.void(low, low, *[types.intp] * 18), codegen
 
 
-@native("number", "number", *["int"] * 17)
-def output_part(low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
+@native("number", "number", *["int"] * 18)
+def output_part(low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
                 slot, panel_bytes, norm, activation):
-    _emitted_output(low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+    _emitted_output(low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes,
                     shared, slot, panel_bytes, norm, activation)
 
 
@@ -168,15 +187,21 @@ def _emit_shape(e, wide):
             e.where(wide, WIDE_COLUMNS, e.integer(TALL_COLUMNS)))
 
 
-def emit_output_part(e, low, high, part, parts, units, x, biased, y, work, sizes, offsets, wide, direct, tile_bytes,
+def emit_output_part(e, low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes,
                      shared, slot, panel_bytes, norm, activation):
-    """The share of one part of all panels of all samples and groups."""
+    """The share of one part of all panels of all samples and groups.
+
+    w  the weights where they lie, a row of which is then as long as they are apart, or 0: they are packed in *work*
+    b  the biases, or 0; packed weights have them below
+    """
     s, size, wide = Sizes(e, sizes), e.item_bytes, wide.differs(0)
     R, RP, vectors = _emit_shape(e, wide)
     tile = e.where(wide, e.function(wide_tile), e.function(tall_tile))
     pack_panel, one = e.function(pack_columns), e.number(1.0)
     columns = vectors * e.lanes
     panels, whole = (s.P + columns - 1) // columns, s.OG // R
+    packed = w.equals(0)
+    a_row, a_k = e.where(packed, e.integer(size), s.K * size), e.where(packed, RP * size, e.integer(size))
     pieces = (s.K + (DEPTH - 1)) // DEPTH
     depth = (s.K + pieces - 1) // pieces
     panel = work + shared + part * slot
@@ -186,7 +211,8 @@ def emit_output_part(e, low, high, part, parts, units, x, biased, y, work, sizes
     with e.range(unit // panels, (end + panels - 1) // panels) as sample:  # a sample and a group
         first = e.larger(unit - sample * panels, e.integer(0)) * columns
         last = e.smaller(e.smaller(end - sample * panels, panels) * columns, s.P)
-        weights = work + (sample - sample // s.G * s.G) * ((s.OG + R - 1) // R) * tile_bytes
+        group = sample - sample // s.G * s.G
+        weights = e.where(packed, work + group * ((s.OG + R - 1) // R) * tile_bytes, w + group * s.OG * s.K * size)
         source = x + sample * s.CG * s.H * s.W * size
         with e.when(direct.equals(0)):
             e.call(e.function(fill_frame), one, source, s.CG, s.H, s.W, s.ph, s.pw, s.sw, s.width, s.plane, own_frame)
@@ -195,16 +221,21 @@ def emit_output_part(e, low, high, part, parts, units, x, biased, y, work, sizes
             length, count = e.smaller(depth, s.K - k), e.smaller(columns, s.P - p)
             n = _emit_list_copies(e, s, p, count, frame, copies)
             e.call(pack_panel, one, offsets + k * 8, length, copies, n, vectors, panel)
-            ones = biased.differs(0) & (k + length).equals(s.K)
+            ones = packed & b.differs(0) & (k + length).equals(s.K)
             with e.when(ones), e.range(0, vectors) as v:
                 e.store(e.broadcast(one), panel + (length * vectors + v) * VECTOR_BYTES)
             rows = length + e.where(ones, 1, e.integer(0))
-            beta = e.where(k.equals(0), e.number(0.0), one)
             out = y + (sample * s.OG * s.P + p) * size
-            a = weights + k * RP * size
+            first_biased = ~packed & b.differs(0) & k.equals(0)
+            with e.when(first_biased), e.range(0, s.OG) as o:
+                bias = e.broadcast(e.get(b + (group * s.OG + o) * size))
+                with e.range(0, count, e.lanes) as j:
+                    e.store(bias, out + (o * s.P + j) * size, e.mask(count - j))
+            beta = e.where(k.equals(0) & ~first_biased, e.number(0.0), one)
+            a = weights + k * a_k
 
             def tiles(first, rows_of_tile, times):
-                e.call(tile, rows, a + first * tile_bytes, size, RP * size, panel, vectors * VECTOR_BYTES,
+                e.call(tile, rows, a + first * tile_bytes, a_row, a_k, panel, vectors * VECTOR_BYTES,
                        out + first * R * s.P * size, s.P * size, rows_of_tile, count, times, tile_bytes, 0,
                        R * s.P * size, one, beta, 0)
 

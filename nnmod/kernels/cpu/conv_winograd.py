@@ -63,7 +63,7 @@ def pays(g, kept=False):
     tiles = g.N * -(-g.OH // 4) * -(-g.OW // 4)
     columns = TALL_COLUMNS * VECTOR_BYTES // g.size
     wasted = rounded(g.O, columns) / g.O
-    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + (12 if kept else 40) < 0.65 * g.N * g.P
+    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + (30 if kept else 40) < 0.65 * g.N * g.P
 
 
 class Plan:

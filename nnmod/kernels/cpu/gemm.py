@@ -131,9 +131,78 @@ def emit_multiply(e, M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b
                                work, work_bytes)
 
 
+# -- many products with one b ------------------------------------------------------------------
+
+def panels_bytes(N, K, itemsize):
+    """The room for b (K, N) as panels."""
+    vector = VECTOR_BYTES // itemsize
+    widest = max(TALL_COLUMNS, WIDE_COLUMNS) * vector
+    return (K + -(-K // DEPTH) * vector) * (N + widest) * itemsize + _PANEL_BYTES
+
+
+@native("number", *["int"] * 7)
+def pack_panels(like, M, N, K, b, b_k, b_col, out):
+    """b (K, N) as product_of_panels reads it, for products with M rows."""
+    _emitted_panels(like, M, N, K, b, b_k, b_col, out)
+
+
+@native(*["int"] * 11, "number", "number")
+def product_of_panels(M, N, K, top, bottom, a, a_row, a_k, panels, c, c_row, alpha, beta):
+    """Rows top .. bottom of c (M, N) <- alpha a b + beta c, with b as pack_panels left it; rows of c have no gaps."""
+    _emitted_product(M, N, K, top, bottom, a, a_row, a_k, panels, c, c_row, alpha, beta)
+
+
+@intrinsic
+def _emitted_panels(typingctx, like, M, N, K, b, b_k, b_col, out):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_pack_panels(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 7), codegen
+
+
+@intrinsic
+def _emitted_product(typingctx, M, N, K, top, bottom, a, a_row, a_k, panels, c, c_row, alpha, beta):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, alpha)
+        M, N, K, top, bottom, a, a_row, a_k, panels, c, c_row, alpha_, beta_ = e.values(args)
+        nothing = e.integer(0)
+        _emit_by_tiles(e, M, N, bottom - top, N, K, a + top * a_row, a_row, a_k, panels, nothing, nothing,
+                       c + top * c_row, c_row, alpha_, beta_, nothing, nothing, nothing, in_panels=True)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 11, alpha, beta), codegen
+
+
+def emit_pack_panels(e, M, N, K, b, b_k, b_col, out):
+    """Panels of one part of the common dimension after another; each has room for what its packing writes past it."""
+    size = e.item_bytes
+    _, _, W = _emit_tile_for(e, M, N)
+    depth = _emit_depth(e, K)
+    pack_rows, one = e.function(pack), e.number(1.0)
+    with e.range(0, K, depth) as k, e.range(0, N, W) as j:
+        e.call(pack_rows, one, b + k * b_k + j * b_col, b_k, b_col, out + _emit_panel(e, N, W, depth, k, j),
+               e.smaller(depth, K - k), W, e.smaller(W, N - j))
+
+
+def _emit_depth(e, K):
+    """The common dimension is cut into equal parts of at most DEPTH."""
+    parts = e.larger(e.rounded(K, DEPTH) // DEPTH, e.integer(1))
+    return e.larger((K + parts - 1) // parts, e.integer(1))
+
+
+def _emit_panel(e, N, W, depth, k, j):
+    """Where the panel from (k, j) on begins, in bytes."""
+    panels = (N + W - 1) // W
+    return (k // depth * panels + j // W) * ((depth + e.lanes) * W * e.item_bytes)
+
+
+# -- tiles -------------------------------------------------------------------------------------
+
 def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c_row, alpha, beta, bias,
-                   work, work_bytes):
-    """All of c in tiles; c's rows lie without gaps."""
+                   work, work_bytes, in_panels=False):
+    """All of c in tiles; c's rows lie without gaps.  *in_panels*: b is what pack_panels made."""
     size = e.item_bytes
     tile, R, W = _emit_tile_for(e, M, N)
     pack_a = columns > W * DIRECT_A
@@ -145,8 +214,7 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
     block, panel = e.where(work_bytes > _BLOCK_BYTES, work, e.stack(_BLOCK_BYTES)), e.stack(_PANEL_BYTES)
     block_bytes = e.larger(work_bytes, e.integer(_BLOCK_BYTES))
 
-    parts = e.larger(e.rounded(K, DEPTH) // DEPTH, e.integer(1))
-    depth = e.larger((K + parts - 1) // parts, e.integer(1))
+    depth = _emit_depth(e, K)
     height = (block_bytes - P * (e.lanes * size)) // (depth * P * size) * R
     flat = b_col.equals(size) & (K <= FLAT_DEPTH) & (K * N * size <= FLAT_BYTES)
 
@@ -186,11 +254,14 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                     e.call(pack_rows, alpha, a + i * a_row + k * a_k, a_k, a_row, packed(i), length, P,
                            e.smaller(R, bottom - i))
                 with e.range(0, columns, W) as j:
-                    copied = pack_b | (columns - j < W)
-                    b_here = b + k * b_k + j * b_col
-                    with e.when(copied):
-                        e.call(pack_rows, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
-                    left = (e.where(copied, panel, b_here), e.where(copied, W * size, b_k))
+                    if in_panels:
+                        left = b + _emit_panel(e, N, W, depth, k, j), W * size
+                    else:
+                        copied = pack_b | (columns - j < W)
+                        b_here = b + k * b_k + j * b_col
+                        with e.when(copied):
+                            e.call(pack_rows, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
+                        left = (e.where(copied, panel, b_here), e.where(copied, W * size, b_k))
                     last = top + (bottom - top) // R * R
 
                     def upper(i):
@@ -202,11 +273,14 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                     with e.when(last < bottom):
                         tiles(last, j, upper(last), left)
 
-        with e.choice(flat) as (yes, no):
-            with yes:
-                along_rows()
-            with no:
-                in_blocks()
+        if in_panels:
+            in_blocks()
+        else:
+            with e.choice(flat) as (yes, no):
+                with yes:
+                    along_rows()
+                with no:
+                    in_blocks()
 
 
 def _emit_tile_for(e, M, N):
@@ -283,10 +357,31 @@ def _emit_by_dots(e, rows, columns, K, a, a_row, b, b_row, c, c_row, c_col, alph
     with e.range(0, columns, C) as j, e.range(0, rows, R) as i:
         m, n = e.smaller(R, rows - i), e.smaller(C, columns - j)
         e.call(tile, alpha, K, a + i * a_row, a_row, b + j * b_row, b_row, m, n, out)
-        with e.range(0, m) as p, e.range(0, n) as q:
-            there = c + (i + p) * c_row + (j + q) * c_col
-            total = [e.get(out + (p * C + q) * size) * alpha]
-            total = e.changed(beta.differs(0.0), lambda total: [total[0] + e.get(there) * beta], total)
-            total = e.changed(bias.differs(0), lambda total: [
-                total[0] + e.get(bias + (i + p) * bias_row + (j + q) * bias_col)], total)
-            e.put(total[0], there)
+
+        def one_by_one():
+            with e.range(0, m) as p, e.range(0, n) as q:
+                there = c + (i + p) * c_row + (j + q) * c_col
+                total = [e.get(out + (p * C + q) * size) * alpha]
+                total = e.changed(beta.differs(0.0), lambda total: [total[0] + e.get(there) * beta], total)
+                total = e.changed(bias.differs(0), lambda total: [
+                    total[0] + e.get(bias + (i + p) * bias_row + (j + q) * bias_col)], total)
+                e.put(total[0], there)
+
+        def whole_vectors():
+            scale, keep = e.broadcast(alpha), e.broadcast(beta)
+            for v in range(0, DOT_LINE_COLUMNS, e.lanes):
+                there, added = c + (j + v) * size, bias + (j + v) * size
+                total = [e.load(out + v * size) * scale]
+                total = e.changed(beta.differs(0.0), lambda total: [total[0] + e.load(there) * keep], total)
+                total = e.changed(bias.differs(0), lambda total: [total[0] + e.load(added)], total)
+                e.store(total[0], there)
+
+        if DOT_LINE_COLUMNS % e.lanes:
+            one_by_one()
+        else:
+            dense = one & n.equals(DOT_LINE_COLUMNS) & c_col.equals(size) & (bias.equals(0) | bias_col.equals(size))
+            with e.choice(dense) as (yes, no):
+                with yes:
+                    whole_vectors()
+                with no:
+                    one_by_one()

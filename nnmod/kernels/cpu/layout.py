@@ -1,9 +1,12 @@
-"""The same numbers in another order on the CPU.  Meaning and shapes: kernels/reference/layout.py.
+"""The same numbers in another order or place on the CPU.  Meaning and shapes: kernels/reference/layout.py.
 
 Neighbouring dimensions that stay neighbours are one dimension.  What is left either
 keeps its last dimension, so that runs of memory are copied, or swaps: the dimension that
 is last in x (p) and the one that is last in y (q) are walked in tiles, so that both sides
 stay in the first cache.  Threads take runs or tiles, each written once.
+
+Columns are copied by vectors: what C libraries copy memory with (``rep movsb``) falls to a
+fifth of its speed for rows that lie a multiple of 4096 bytes apart.
 """
 import functools
 
@@ -11,10 +14,13 @@ import numpy as np
 
 from . import threads
 from .compile import inline, jit
+from .simd import address, get, lanes, load, put, store
 
 #: A tile has _TILE elements along p and _LINES along q.  More lines of x than that, a
 #: power of two apart, would not fit into one set of the first cache.
 _TILE, _LINES = 64, 8
+#: Long rows are copied in pieces of so many elements, so that threads can share one.
+_PIECE = 16384
 
 
 def permute(x, y, axes):
@@ -22,6 +28,44 @@ def permute(x, y, axes):
     kernel, count, grain, plan = _plan(x.shape, axes)
     if x.size:
         threads.run(kernel, count, grain, x.ravel(), y.ravel(), plan)
+
+
+def copy_columns(x, y, rows, x_first, y_first, count):
+    """Columns of y <- columns of x, both read as *rows* rows.  See the reference."""
+    if rows == 0 or count == 0:
+        return
+    x_step, y_step = x.size // rows, y.size // rows
+    if x_step == y_step == count:  # one long row
+        rows, x_step, y_step, count = 1, x.size, x.size, x.size
+    pieces = -(-count // _PIECE)
+    threads.run(_copy_columns, rows * pieces, threads.grain(min(count, _PIECE), threads.ELEMENTS_PER_THREAD),
+                x.ravel(), y.ravel(), pieces, x_first, x_step, y_first, y_step, count)
+
+
+@jit
+def _copy_columns(start, stop, x, y, pieces, x_first, x_step, y_first, y_step, count):
+    like = x[0]
+    size = x.itemsize
+    vector = lanes(like) * size
+    for item in range(start, stop):
+        row, first = item // pieces, item % pieces * _PIECE
+        source = address(x) + (x_first + row * x_step + first) * size
+        target = address(y) + (y_first + row * y_step + first) * size
+        left = min(_PIECE, count - first) * size
+        while left >= 4 * vector:
+            a, b = load(like, source), load(like, source + vector)
+            c, d = load(like, source + 2 * vector), load(like, source + 3 * vector)
+            store(a, target)
+            store(b, target + vector)
+            store(c, target + 2 * vector)
+            store(d, target + 3 * vector)
+            source, target, left = source + 4 * vector, target + 4 * vector, left - 4 * vector
+        while left >= vector:
+            store(load(like, source), target)
+            source, target, left = source + vector, target + vector, left - vector
+        while left > 0:
+            put(get(like, source), target)
+            source, target, left = source + size, target + size, left - size
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,15 +6,35 @@ sums of a channel then live in a tensor that is yet to be written.
 """
 import math
 
+from .. import formulas
 from . import threads
 from .compile import inline, jit
+from .elementwise import compilable
 from .linear import empty_vector
 
+_relu, _relu_grad = compilable(formulas.relu), compilable(formulas.relu_grad)
 
-def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
+
+def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps, rectify=False):
     """y <- (x - mean) * invstd * w + b, channel by channel.  See the reference."""
     _run(_update_output, x, x, _or_empty(w, x), _or_empty(b, x), running_mean, running_var, y,
-         mean, invstd, bool(train), float(momentum), float(eps))
+         mean, invstd, bool(train), float(momentum), float(eps), bool(rectify))
+
+
+def batch_norm_relu_backward(x, y, dy, w, mean, invstd, dx, dw, db, train, scale=1.0):
+    """The gradients of a rectified batch_norm_update_output.  See the reference."""
+    N, C, S = x.shape
+    if S == 1 and N > 1:  # vectors: what passed is written down first
+        passed = threads.workspace(y.nbytes)[:y.nbytes].view(y.dtype).reshape(y.shape)
+        _passed(0, N, y, dy, passed)
+        if dw is not None:
+            batch_norm_acc_grad_parameters(x, passed, mean, invstd, dw, db, scale)
+        if dx is not None:
+            batch_norm_update_grad_input(x, passed, w, mean, invstd, dx, train)
+        return
+    threads.run(_relu_backward, C, threads.grain(N * S, threads.ELEMENTS_PER_THREAD), x, y, dy, _or_empty(w, x),
+                mean, invstd, x[:0] if dx is None else dx, _or_empty(dw, x), _or_empty(db, x), bool(train),
+                float(scale))
 
 
 def batch_norm_update_grad_input(x, dy, w, mean, invstd, dx, train):
@@ -39,7 +59,7 @@ def _or_empty(w, like):
 
 
 @jit
-def _update_output(start, stop, x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
+def _update_output(start, stop, x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps, rectify):
     N = x.shape[0]
     dtype = x.dtype.type
     for c in range(start, stop):
@@ -69,8 +89,55 @@ def _update_output(start, stop, x, w, b, running_mean, running_var, y, mean, inv
         shift = b[c] if b.size else dtype(0)
         for n in range(N):
             run, out = x[n, c], y[n, c]
-            for s in range(run.size):
-                out[s] = (run[s] - m) * factor + shift
+            if rectify:
+                for s in range(run.size):
+                    out[s] = _relu((run[s] - m) * factor + shift)
+            else:
+                for s in range(run.size):
+                    out[s] = (run[s] - m) * factor + shift
+
+
+@jit
+def _relu_backward(start, stop, x, y, dy, w, mean, invstd, dx, dw, db, train, scale):
+    N = x.shape[0]
+    dtype = x.dtype.type
+    for c in range(start, stop):
+        factor, m = _factor(c, invstd, w), mean[c]
+        total = product = 0.0
+        if train or dw.size:
+            for n in range(N):
+                run, seen, source = x[n, c], y[n, c], dy[n, c]
+                for s in range(run.size):
+                    g = _relu_grad(seen[s], source[s])
+                    total += g
+                    product += float(g) * (run[s] - m)
+        if dw.size:
+            dw[c] += dtype(scale * product * invstd[c])
+            db[c] += dtype(scale * total)
+        if dx.size == 0:
+            continue
+        if train:
+            count = N * x.shape[2]
+            r = invstd[c] * 1.0
+            slope, shift = dtype(product * r * r / count), dtype(total / count)
+            for n in range(N):
+                run, seen, source, out = x[n, c], y[n, c], dy[n, c], dx[n, c]
+                for s in range(run.size):
+                    g = _relu_grad(seen[s], source[s])
+                    out[s] = (g - shift - (run[s] - m) * slope) * factor
+        else:
+            for n in range(N):
+                seen, source, out = y[n, c], dy[n, c], dx[n, c]
+                for s in range(source.size):
+                    out[s] = _relu_grad(seen[s], source[s]) * factor
+
+
+@jit
+def _passed(start, stop, y, dy, out):
+    for n in range(start, stop):
+        seen, source, to = y[n, :, 0], dy[n, :, 0], out[n, :, 0]
+        for c in range(to.size):
+            to[c] = _relu_grad(seen[c], source[c])
 
 
 @jit
@@ -105,7 +172,8 @@ def _acc_grad_parameters(start, stop, x, dy, mean, invstd, dw, db, scale):
 
 
 @jit
-def _vectors_update_output(start, stop, x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
+def _vectors_update_output(start, stop, x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps,
+                           rectify):
     dtype, zero = x.dtype.type, x.dtype.type(0)
     N = x.shape[0]
     x, y = x.reshape(N, x.shape[1]), y.reshape(N, x.shape[1])
@@ -159,6 +227,11 @@ def _vectors_update_output(start, stop, x, w, b, running_mean, running_var, y, m
         else:
             for c in range(C):
                 out[c] = (run[c] - center[c]) * spread[c]
+    if rectify:
+        for n in range(N):
+            out = y[n, start:stop]
+            for c in range(C):
+                out[c] = _relu(out[c])
 
 
 @jit

@@ -13,8 +13,11 @@ import numpy as np
 from ..formulas import exp, tanh
 from . import functions  # noqa: F401  gives exp and tanh their compiled forms
 from . import threads
-from .compile import inline, jit
+from .compile import call, inline, jit
+from .conv_frame import aligned
+from .gemm import DOT_LIMIT, STREAM_LIMIT, multiply, pack_panels, panels_bytes, product_of_panels
 from .linear import empty_vector, gemm, sum_rows
+from .simd import address
 
 
 def lstm_update_output(x, w, b, peephole, projection, first, last, gates, h, c, m, y):
@@ -24,15 +27,17 @@ def lstm_update_output(x, w, b, peephole, projection, first, last, gates, h, c, 
     _project(x, w[:D], b, gates)
     recurrent = w[D:]
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, x)
+    if m is None:
+        panels = _panels(recurrent, T if N > STREAM_LIMIT else 0, N, False)
+        threads.run(_lstm_sequence, N, _grain(T, H), gates, h, c, p, first, last, recurrent, panels,
+                    x[:0] if y is None else y)
+        return
     grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
     for t in range(T):
         before, after = h[t], h[t + 1]
         gemm(before, recurrent, gates[t], 1.0, 1.0)
-        if m is None:
-            threads.run(_lstm_cell, N, grain, t, gates[t], c[t], p, first, last, c[t + 1], after)
-        else:
-            threads.run(_lstm_cell, N, grain, t, gates[t], c[t], p, first, last, c[t + 1], m[t])
-            gemm(m[t], projection, after)
+        threads.run(_lstm_cell, N, grain, t, gates[t], c[t], p, first, last, c[t + 1], m[t])
+        gemm(m[t], projection, after)
         if y is not None:
             _hold_and_emit(0, N, t, before, first, last, after, y[t])
 
@@ -45,17 +50,46 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
     recurrent = w[D:]
     beta = 0.0 if first is None else 1.0
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, gates)
-    grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
-    for t in range(T - 1, -1, -1):
-        if dr is None:
-            _collect(0, N, t, dy[t], first, last, dh, dm)
-        else:
+    if dr is None:
+        panels = _panels(recurrent, T if N > DOT_LIMIT else 0, N, True)
+        threads.run(_lstm_sequence_grad, N, _grain(T, H), gates, c, dm, p, first, last, dy, recurrent, panels,
+                    beta, dh, dc, dz)
+    else:
+        grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
+        for t in range(T - 1, -1, -1):
             _collect(0, N, t, dy[t], first, last, dh, dr[t])
             gemm(dr[t], projection, dm, trans_b=True)
-        threads.run(_lstm_cell_grad, N, grain, t, gates[t], c[t], c[t + 1], dm, p, first, last, dc, dz[t])
-        gemm(dz[t], recurrent, dh, 1.0, beta, trans_b=True)
+            threads.run(_lstm_cell_grad, N, grain, t, gates[t], c[t], c[t + 1], dm, p, first, last, dc, dz[t])
+            gemm(dz[t], recurrent, dh, 1.0, beta, trans_b=True)
     if dx is not None:
         gemm(dz.reshape(T * N, 4 * H), w[:D], dx.reshape(T * N, D), trans_b=True)
+
+
+#: From so many steps on a matrix that every step multiplies by is packed, once.
+_STEPS = 4
+
+
+def _grain(T, H):
+    """How many rows of a sequence are worth a thread: a row stays with it from the first step to the last."""
+    return threads.grain(4 * T * H * H)
+
+
+def _panels(w, T, M, turned):
+    """w (K, N), or its transpose if *turned*, packed for the products of T steps with M rows; empty for few steps."""
+    if T < _STEPS or w.size == 0:
+        return threads.workspace(0)[:0]
+    K, N = w.shape[::-1] if turned else w.shape
+    work = threads.workspace(64 + panels_bytes(N, K, w.itemsize))
+    _pack(0, 1, w, M, turned, work)
+    return work
+
+
+@jit
+def _pack(start, stop, w, M, turned, work):
+    K, N, step, across = w.shape[0], w.shape[1], w.strides[0], w.itemsize
+    if turned:
+        K, N, step, across = N, K, across, step
+    call(pack_panels, (w.dtype.type(0), M, N, K, address(w), step, across, aligned(work)))
 
 
 def lstm_acc_grad_parameters(x, h, c, m, dz, dr, dw, db, dpeephole, dprojection, scale=1.0):
@@ -221,6 +255,43 @@ def _collect(start, stop, t, dy, first, last, dh, total):
 
 
 # -- LSTM ------------------------------------------------------------------------
+
+@jit
+def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y):
+    """All steps of some rows: the gates' sums, which x has its share in already, then the cells."""
+    T, N, _ = z.shape
+    K, M = w.shape
+    size, one = w.itemsize, w.dtype.type(1)
+    for t in range(T):
+        before, after, gates = h[t], h[t + 1], z[t]
+        if panels.size:
+            call(product_of_panels, (N, M, K, start, stop, address(before), K * size, size, aligned(panels),
+                                     address(gates), M * size, one, one))
+        else:
+            multiply(N, M, K, start, stop, 0, M, address(before), K * size, size, address(w), M * size, size,
+                     address(gates), M * size, size, one, one, 0, 0, 0)
+        _lstm_cell(start, stop, t, gates, c[t], p, first, last, c[t + 1], after)
+        if y.size:
+            _hold_and_emit(start, stop, t, before, first, last, after, y[t])
+
+
+@jit
+def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, beta, dh, dc, dz):
+    """All steps of some rows, last to first."""
+    T, N, _ = z.shape
+    M, K = w.shape
+    size, one, keep = w.itemsize, w.dtype.type(1), w.dtype.type(beta)
+    for t in range(T - 1, -1, -1):
+        _collect(start, stop, t, dy[t], first, last, dh, dm)
+        _lstm_cell_grad(start, stop, t, z[t], c[t], c[t + 1], dm, p, first, last, dc, dz[t])
+        d = dz[t]
+        if panels.size:
+            call(product_of_panels, (N, M, K, start, stop, address(d), K * size, size, aligned(panels),
+                                     address(dh), M * size, one, keep))
+        else:
+            multiply(N, M, K, start, stop, 0, M, address(d), K * size, size, address(w), size, K * size,
+                     address(dh), M * size, size, one, keep, 0, 0, 0)
+
 
 @jit
 def _lstm_cell(start, stop, t, z, cp, p, first, last, c, m):

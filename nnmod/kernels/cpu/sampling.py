@@ -133,3 +133,75 @@ def _sample_grad(start, stop, x, grid, dy, dx, dgrid):
                             along_x += p * total if right else -p * total
                 dgrid[n, i, j, 0] = along_y * (H - 1) / 2
                 dgrid[n, i, j, 1] = along_x * (W - 1) / 2
+
+
+def roi_pool_update_output(x, rois, y, indices, scale, v2):
+    """y[r, c, i, j] <- the largest element of x[n, c] in bin (i, j) of region r.  See the reference."""
+    _run(_roi_pool, y.shape[0] * y.shape[1], y[:1, :1].size + x[:1, :1].size, x, rois, y, indices, float(scale),
+         bool(v2))
+
+
+def roi_pool_update_grad_input(dy, rois, indices, dx):
+    """dx <- each dy, added to the element that was the largest.  See the reference."""
+    # Regions of one image add to the same elements; channels share nothing.
+    _run(_roi_pool_grad, dx.shape[1], dx[:, :1].size + dy[:, :1].size, dy, rois, indices, dx)
+
+
+@inline
+def _rounded(value):
+    return math.floor(value + 0.5) if value >= 0.0 else math.ceil(value - 0.5)
+
+
+@inline
+def _bin(k, first, length, count, size, v2):
+    """The borders of bin k, within 0 .. size."""
+    low, high = k * length / count, (k + 1) * length / count
+    if v2:
+        begin, end = _rounded(low), _rounded(high)
+    else:
+        begin, end = math.floor(low), math.ceil(high)
+    return min(max(int(begin) + first, 0), size), min(max(int(end) + first, 0), size)
+
+
+@jit
+def _roi_pool(start, stop, x, rois, y, indices, scale, v2):
+    C, H, W = x.shape[1:]
+    h, w = y.shape[2:]
+    extra = 0 if v2 else 1
+    for task in range(start, stop):
+        r, c = task // C, task % C
+        plane = x[int(rois[r, 0]), c]
+        left, top = int(_rounded(float(rois[r, 1]) * scale)), int(_rounded(float(rois[r, 2]) * scale))
+        right, bottom = int(_rounded(float(rois[r, 3]) * scale)), int(_rounded(float(rois[r, 4]) * scale))
+        high, wide = max(bottom - top + extra, 1), max(right - left + extra, 1)
+        for i in range(h):
+            first, last = _bin(i, top, high, h, H, v2)
+            for j in range(w):
+                begin, end = _bin(j, left, wide, w, W, v2)
+                best, place = x.dtype.type(0), -1
+                for a in range(first, last):
+                    for b in range(begin, end):
+                        value = plane[a, b]
+                        # A NaN is larger than everything, and stays.
+                        if place < 0 or value > best or (value != value and best == best):
+                            best, place = value, a * W + b
+                y[r, c, i, j] = best
+                indices[r, c, i, j] = place
+
+
+@jit
+def _roi_pool_grad(start, stop, dy, rois, indices, dx):
+    N, _, H, W = dx.shape
+    R, _, h, w = dy.shape
+    for c in range(start, stop):
+        for n in range(N):
+            plane = dx[n, c].reshape(H * W)
+            for i in range(plane.size):
+                plane[i] = dx.dtype.type(0)
+        for r in range(R):
+            plane = dx[int(rois[r, 0]), c].reshape(H * W)
+            for i in range(h):
+                for j in range(w):
+                    place = indices[r, c, i, j]
+                    if place >= 0:
+                        plane[place] += dy[r, c, i, j]

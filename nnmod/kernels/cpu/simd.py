@@ -117,6 +117,9 @@ class Value:
     def __or__(self, other):
         return self._emit("or_", self.ir, self._other(other))
 
+    def __invert__(self):
+        return Value(self.builder, self.builder.not_(self.ir))
+
     def __rshift__(self, bits):
         return self._emit("ashr", self.ir, self._other(bits))
 
@@ -202,6 +205,15 @@ class Emitter:
         memory.align = 64
         return Value(self.builder, self.builder.ptrtoint(memory, _I64))
 
+    def unknown(self, address):
+        """*address*, of which LLVM does not know that it is that.
+
+        What is stored where it was loaded, in some lanes changed and in others not, becomes a
+        masked store, which some processors take ten times as long for.
+        """
+        kind = ir.FunctionType(_I64, [_I64])
+        return Value(self.builder, self.builder.asm(kind, "", "=r,0", [address.ir], False))
+
     def prefetch(self, address, to_write=False):
         """Tell the processor that *address* will soon be needed; it may lie anywhere."""
         pointer = self.builder.inttoptr(address.ir, ir.PointerType(_I8))
@@ -269,6 +281,10 @@ class Emitter:
     def minimum(self, x, y):
         """The smaller in every lane; *y* where either is NaN."""
         return Value(self.builder, self.builder.select(self.builder.fcmp_ordered("<", x.ir, y.ir), x.ir, y.ir))
+
+    def rectified(self, x):
+        """0 in the lanes that are 0 or below; NaN stays."""
+        return self.maximum(self.zero(), x)
 
     def sum(self, vector):
         """The sum of all lanes, halves first."""

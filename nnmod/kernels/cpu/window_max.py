@@ -26,6 +26,57 @@ def lanes(typingctx, like):
 
 
 @intrinsic
+def squares_max(typingctx, x, y, argmax, plane, first, second, to, W):
+    """y, argmax <- the maxima of windows of 2 x 2 with step 2, as many as a vector has lanes, and their places.
+
+    The first half of them begins at place *first* of a plane, the other half at *second*,
+    wherever that is: the end of a row need not be the end of a vector.  W is the length of
+    a row; for the rest see windows_max.
+    """
+    def codegen(context, builder, signature, args):
+        plane, first, second, to, W = args[3:]
+        arrays = [arrayobj.make_array(kind)(context, builder, value).data
+                  for kind, value in zip(signature.args[:3], args)]
+        dtype = signature.args[0].dtype
+        n, size = LANES[dtype], dtype.bitwidth // 8
+        ints = ir.VectorType(_I32, n)
+        reals = ir.VectorType(context.get_value_type(dtype), n)
+
+        def picked(low, high, start):
+            return builder.shuffle_vector(low, high, ir.Constant(ints, list(range(start, 2 * n, 2))))
+
+        def vector_at(array, number, kind):
+            return builder.bitcast(builder.gep(array, [number]), ir.PointerType(kind))
+
+        def splat(number):
+            undefined = ir.Constant(ints, ir.Undefined)
+            one = builder.insert_element(undefined, builder.trunc(number, _I32), ir.Constant(_I32, 0))
+            return builder.shuffle_vector(one, undefined, ir.Constant(ints, [0] * n))
+
+        halves = builder.shuffle_vector(splat(first), splat(second), ir.Constant(ints, [lane // (n // 2) * n
+                                                                                        for lane in range(n)]))
+        place = builder.add(halves, ir.Constant(ints, [2 * (lane % (n // 2)) for lane in range(n)]))
+        best = where = None
+        for row in range(2):
+            low, high = (builder.load(vector_at(arrays[0], builder.add(plane, start), reals), align=size, typ=reals)
+                         for start in (first, second))
+            for right in range(2):
+                value = picked(low, high, right)
+                if best is None:
+                    best, where = value, place
+                    continue
+                here = builder.add(place, ir.Constant(ints, [1] * n)) if right else place
+                better = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
+                best, where = builder.select(better, value, best), builder.select(better, here, where)
+            place, first, second = builder.add(place, splat(W)), builder.add(first, W), builder.add(second, W)
+        builder.store(best, vector_at(arrays[1], to, reals), align=size)
+        builder.store(where, vector_at(arrays[2], to, ints), align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, y, argmax, *[types.int64] * 5), codegen
+
+
+@intrinsic
 def windows_max(typingctx, x, y, argmax, plane, place, to, count, depth, height, width,
                 deeper, lower, righter, step, column, W, inside):
     """y, argmax <- the maxima of *count* neighbouring windows and their places.

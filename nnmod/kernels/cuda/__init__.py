@@ -62,6 +62,7 @@ from .indexing import index_axis_update_grad_input as index_axis_update_grad_inp
 from .indexing import masked_select as masked_select
 from .indexing import masked_select_update_grad_input as masked_select_update_grad_input
 from .indexing import one_hot as one_hot
+from .layout import copy_columns as copy_columns
 from .layout import permute as permute
 from .linear import gemm as gemm
 from .linear import sum_rows as sum_rows

@@ -25,6 +25,13 @@ def permute(x, y, axes):
             x.reshape(x.size), y.reshape(y.size))
 
 
+def copy_columns(x, y, rows, x_first, y_first, count):
+    """Columns of y <- columns of x; others of y stay.  See the reference."""
+    if rows and count:
+        each(_copy_columns, rows * count, x.reshape(x.size), y.reshape(y.size), count,
+             x_first, x.size // rows, y_first, y.size // rows)
+
+
 def _launch(kernel, first, others, in_x, in_y, x, y):
     if len(others) > _OTHERS:
         (size, sx, sy, _), *others = others
@@ -48,6 +55,13 @@ def _offsets(i, in_x, in_y, n0, x0, y0, n1, x1, y1, n2, x2, y2):
     i, k2 = split(i, n2)
     k0, k1 = split(i, n1)
     return in_x + k0 * x0 + k1 * x1 + k2 * x2, in_y + k0 * y0 + k1 * y1 + k2 * y2
+
+
+def _copy_columns(total, x, y, count, x_first, x_step, y_first, y_step):
+    i = cuda.grid(1)
+    if i < total:
+        row, k = split(type(total)(i), count)
+        y[row * y_step + y_first + k] = x[row * x_step + x_first + k]
 
 
 def _copy_all(count, x, y, in_x, in_y, size, n0, x0, y0, n1, x1, y1, n2, x2, y2):

@@ -5,9 +5,11 @@ N * S is how many values a channel has.  Sums are taken in float64.
 """
 import numpy as np
 
+from .. import formulas
 
-def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
-    """y <- (x - mean) * invstd * w + b, channel by channel.
+
+def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps, rectify=False):
+    """y <- (x - mean) * invstd * w + b, channel by channel; with *rectify*, and then 0 where that is negative.
 
     x                          (N, C, S)
     w, b                       (C,), or None for 1 and 0
@@ -36,6 +38,26 @@ def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd
         y[...] = (x - mean[:, None]) * _factor(invstd, w)[:, None]
         if b is not None:
             y += b[:, None]
+        if rectify:
+            y[...] = formulas.relu(y)
+
+
+def batch_norm_relu_backward(x, y, dy, w, mean, invstd, dx, dw, db, train, scale=1.0):
+    """The gradients of batch_norm_update_output with *rectify*, in one.
+
+    x, y, dy      (N, C, S)  y is the output of the forward pass: its sign says what passed
+    w             (C,) or None
+    mean, invstd  (C,)       of the forward pass
+    dx            (N, C, S)  [out], or None where it is not wanted
+    dw, db        (C,)       added to *scale* times their gradients; None where they are not wanted
+    train         as of batch_norm_update_grad_input
+    """
+    with np.errstate(all="ignore"):
+        passed = formulas.relu_grad(y, dy)
+    if dw is not None:
+        batch_norm_acc_grad_parameters(x, passed, mean, invstd, dw, db, scale)
+    if dx is not None:
+        batch_norm_update_grad_input(x, passed, w, mean, invstd, dx, train)
 
 
 def batch_norm_update_grad_input(x, dy, w, mean, invstd, dx, train):

@@ -1,4 +1,6 @@
-"""Grids of places and images at them, in plain NumPy.  A place is (y, x), from -1 to 1."""
+"""Images at places of a grid, and in regions, in plain NumPy.  A place is (y, x), from -1 to 1."""
+import math
+
 import numpy as np
 
 
@@ -76,3 +78,57 @@ def _corners(x, grid):
             u, v = (part[..., axis] if step else 1 - part[..., axis] for axis, step in enumerate((down, right)))
             slopes = np.stack([v * (half[0] if down else -half[0]), u * (half[1] if right else -half[1])], -1)
             yield np.where(inside[..., None], x[n, h, w], x.dtype.type(0)), u * v, slopes, inside, (n, h, w)
+
+
+def roi_pool_update_output(x, rois, y, indices, scale, v2):
+    """y[r, c, i, j] <- the largest element of x[n, c] in bin (i, j) of region r; 0 for an empty bin.
+
+    x        (N, C, H, W)
+    rois     (R, 5)  image n, and first and last column and row: (n, left, top, right, bottom)
+    y        (R, C, h, w)  [out]; a NaN in a bin wins
+    indices  (R, C, h, w)  [out] int32: where it is, row * W + column; -1 for an empty bin
+    scale    regions are multiplied by it, and rounded half away from 0
+    v2       the last column and row are left out, and bins are cut where their borders round to;
+             else they are in, and bins take every element that they touch
+    """
+    (H, W), (h, w) = x.shape[2:], y.shape[2:]
+    for r, roi in enumerate(rois):
+        n = int(roi[0])
+        left, top, right, bottom = (_rounded(float(edge) * scale) for edge in roi[1:])
+        rows, columns = _bins(top, bottom, h, H, v2), _bins(left, right, w, W, v2)
+        for i, (first, last) in enumerate(rows):
+            for j, (begin, end) in enumerate(columns):
+                window = x[n, :, first:last, begin:end]
+                if not window.size:
+                    y[r, :, i, j], indices[r, :, i, j] = 0, -1
+                    continue
+                flat = window.reshape(len(window), -1)
+                best = flat.argmax(axis=1)  # the first NaN, where there is one
+                y[r, :, i, j] = flat[np.arange(len(flat)), best]
+                down, right_ = np.divmod(best, end - begin)
+                indices[r, :, i, j] = (first + down) * W + begin + right_
+
+
+def roi_pool_update_grad_input(dy, rois, indices, dx):
+    """dx <- each dy, added to the element that was the largest.
+
+    dy, rois, indices  as above
+    dx                 (N, C, H, W)  [out]
+    """
+    dx[...] = 0
+    planes = dx.reshape(*dx.shape[:2], -1)
+    r, c, i, j = np.nonzero(indices >= 0)
+    np.add.at(planes, (rois[r, 0].astype(np.int64), c, indices[r, c, i, j]), dy[r, c, i, j])
+
+
+def _rounded(value):
+    return math.floor(value + 0.5) if value >= 0 else math.ceil(value - 0.5)
+
+
+def _bins(first, last, count, size, v2):
+    """The borders of *count* bins over the elements first .. last, within 0 .. size."""
+    length = max(last - first + (0 if v2 else 1), 1)
+    for k in range(count):
+        low, high = k * length / count, (k + 1) * length / count
+        low, high = (_rounded(low), _rounded(high)) if v2 else (math.floor(low), math.ceil(high))
+        yield min(max(low + first, 0), size), min(max(high + first, 0), size)
