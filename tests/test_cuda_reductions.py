@@ -107,6 +107,21 @@ def test_batch_normalization(dtype, shape):
 
 
 @each_dtype
+@pytest.mark.parametrize("shape", CHANNELS, ids=str)
+def test_batch_normalization_that_rectifies(dtype, shape):
+    C = shape[1]
+    w, b, mean, invstd = (numbers(k, dtype, C) for k in range(2, 6))
+    y = np.maximum(numbers(9, dtype, *shape), 0)
+    for train in (True, False):
+        compare("batch_norm_update_output", lambda: (
+            numbers(1, dtype, *shape), w, b, mean.copy(), np.abs(invstd), unwritten(dtype, *shape), unwritten(dtype, C),
+            unwritten(dtype, C), train, 0, 1e-3, True), [5, 6, 7])
+        compare("batch_norm_relu_backward", lambda: (
+            numbers(1, dtype, *shape), y, numbers(6, dtype, *shape), w, mean, np.abs(invstd), unwritten(dtype, *shape),
+            w.copy(), b.copy(), train, 0.5), [6, 7, 8])
+
+
+@each_dtype
 @pytest.mark.parametrize("shape", [(1, 1), (5, 33), (300, 7), (0, 4)], ids=str)
 def test_layer_normalization(dtype, shape):
     N, F = shape

@@ -92,6 +92,7 @@ from .lookup import note_rows as note_rows
 from .mask import zero_masked_rows as zero_masked_rows
 from .mask import zero_row_mask as zero_row_mask
 from .normalization import batch_norm_acc_grad_parameters as batch_norm_acc_grad_parameters
+from .normalization import batch_norm_relu_backward as batch_norm_relu_backward
 from .normalization import batch_norm_update_grad_input as batch_norm_update_grad_input
 from .normalization import batch_norm_update_output as batch_norm_update_output
 from .normalization import layer_norm_acc_grad_parameters as layer_norm_acc_grad_parameters

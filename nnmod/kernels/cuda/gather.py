@@ -52,8 +52,8 @@ def gathered_product(g, w, x, y, bias, along_k, alpha, beta, end, work=None, par
     if not g.groups * g.rows * columns:
         return
     if max(depth, columns) >= 2**31:
-        raise ValueError(f"a convolution on the GPU must have fewer than 2^31 windows and taps, got {columns} columns of "
-                         f"{depth} products; use smaller batches")
+        raise ValueError(f"a convolution on the GPU must have fewer than 2^31 windows and taps, got {columns} columns "
+                         f"of {depth} products; use smaller batches")
     tile, own_parts = tiles.choose(g.rows, columns, depth, y.dtype, g.groups)
     parts = own_parts if parts is None else parts
     flat, w, x, target = y.reshape(-1), w.reshape(-1), x.reshape(-1), y.reshape(-1)

@@ -6,17 +6,20 @@ import math
 
 import numpy as np
 
-from .compile import device, each, each_warp, number, per_item, per_warp, split, wide
+from .. import formulas
+from .compile import device, each, each_warp, number, on_device, per_item, per_warp, split, wide
 from .launch import scratch
 from .sums import element, joined, parts_total, plus, rounded, sum_channels_by
 from .target import cuda
 
 _FULL = 0xFFFFFFFF
 
+relu, relu_grad = on_device(formulas.relu), on_device(formulas.relu_grad)
+
 
 # -- batch normalisation -------------------------------------------------------------------------
 
-def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps):
+def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd, train, momentum, eps, rectify=False):
     """y <- (x - mean) * invstd * w + b, channel by channel.  See the reference."""
     N, C, S = x.shape
     flat = x.reshape(-1)
@@ -29,7 +32,7 @@ def batch_norm_update_output(x, w, b, running_mean, running_var, y, mean, invstd
     elif not train:
         each(_take_running, C, running_mean, running_var, mean, invstd, number(eps, x))
     each(_normalize, x.size, flat, mean if w is None else w, w is not None, mean if b is None else b, b is not None,
-         mean, invstd, y.reshape(-1), S, C)
+         mean, invstd, y.reshape(-1), S, C, bool(rectify))
 
 
 def batch_norm_update_grad_input(x, dy, w, mean, invstd, dx, train):
@@ -52,6 +55,22 @@ def batch_norm_acc_grad_parameters(x, dy, mean, invstd, dw, db, scale=1.0):
     if x.size:
         flat = x.reshape(-1)
         work, parts = sum_channels_by(_products, N, C, S, x, flat, dy.reshape(-1), mean, flat)
+        each(_add_gradients, C, work, np.uint32(parts), invstd, dw, db, number(scale, x))
+
+
+def batch_norm_relu_backward(x, y, dy, w, mean, invstd, dx, dw, db, train, scale=1.0):
+    """The gradients of batch_norm_update_output with *rectify*, in one.  See the reference."""
+    N, C, S = x.shape
+    if not x.size:
+        return
+    flat, out, gradient = x.reshape(-1), y.reshape(-1), dy.reshape(-1)
+    work, parts = sum_channels_by(_passed_products, N, C, S, x, flat, gradient, mean, out)
+    if dx is not None:
+        lines = scratch(x, (2 * C,), x.dtype)
+        each(_set_lines, C, work, np.uint32(parts), invstd, lines, number(N * S, x))
+        each(_passed_gradient, x.size, flat, out, gradient, mean if w is None else w, w is not None, mean, invstd,
+             lines, dx.reshape(-1), bool(train), S, C)
+    if dw is not None:
         each(_add_gradients, C, work, np.uint32(parts), invstd, dw, db, number(scale, x))
 
 
@@ -95,11 +114,12 @@ def _channel(i, S, C):
 
 
 @per_item
-def _normalize(i, x, w, has_w, b, has_b, mean, invstd, y, S, C):
+def _normalize(i, x, w, has_w, b, has_b, mean, invstd, y, S, C, rectify):
     c = _channel(i, S, C)
     factor = invstd[c] * w[c] if has_w else invstd[c]
     v = (x[i] - mean[c]) * factor
-    y[i] = v + b[c] if has_b else v
+    v = v + b[c] if has_b else v
+    y[i] = relu(v) if rectify else v
 
 
 @per_item
@@ -114,6 +134,21 @@ def _set_lines(c, work, parts, invstd, lines, size):
 def _normalize_gradient(i, x, dy, w, has_w, mean, invstd, lines, dx, train, S, C):
     c = _channel(i, S, C)
     v = dy[i]
+    if train:
+        v = v - lines[C + c] - (x[i] - mean[c]) * lines[c]
+    dx[i] = v * (invstd[c] * w[c] if has_w else invstd[c])
+
+
+@device
+def _passed_products(at, row, channel, x, dy, mean, y):
+    g = relu_grad(y[at], dy[at])
+    return g, g * (x[at] - mean[channel])
+
+
+@per_item
+def _passed_gradient(i, x, y, dy, w, has_w, mean, invstd, lines, dx, train, S, C):
+    c = _channel(i, S, C)
+    v = relu_grad(y[i], dy[i])
     if train:
         v = v - lines[C + c] - (x[i] - mean[c]) * lines[c]
     dx[i] = v * (invstd[c] * w[c] if has_w else invstd[c])

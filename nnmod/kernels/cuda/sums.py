@@ -1,4 +1,4 @@
-"""Sums over many numbers: exact to the last place, in an order that depends on shapes alone.
+"""Sums over many numbers, in an order that depends on shapes alone.
 
 A sum is a pair: the rounded sum, and what rounding lost (Knuth's two-sum).  It is as good as one
 in twice the precision, without float64 instructions, of which most GPUs have few.
