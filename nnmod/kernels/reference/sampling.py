@@ -95,7 +95,7 @@ def roi_pool_update_output(x, rois, y, indices, scale, v2):
     for r, roi in enumerate(rois):
         n = int(roi[0])
         left, top, right, bottom = (_rounded(float(edge) * scale) for edge in roi[1:])
-        rows, columns = _bins(top, bottom, h, H, v2), _bins(left, right, w, W, v2)
+        rows, columns = list(_bins(top, bottom, h, H, v2)), list(_bins(left, right, w, W, v2))
         for i, (first, last) in enumerate(rows):
             for j, (begin, end) in enumerate(columns):
                 window = x[n, :, first:last, begin:end]
