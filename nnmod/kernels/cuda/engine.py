@@ -105,6 +105,13 @@ class Emulated:
     def synchronize(self):
         """Wait for all work: it is done already."""
 
+    def enter(self):
+        """Make the device that of this thread: there is one only."""
+
+    def release(self):
+        """Give back all memory that nobody holds."""
+        self.allocator.release()
+
 
 def _aligned_bytes(size):
     raw = np.empty(size + ALIGNMENT, np.uint8)
@@ -207,6 +214,15 @@ class Driver:
     def synchronize(self):
         """Wait for all work of this device."""
         self._devices.get_context().synchronize()
+
+    def enter(self):
+        """Make the GPU that of this thread, for libraries that take the thread's."""
+        self._devices.get_context()
+
+    def release(self):
+        """Give back all memory that nobody holds, at once."""
+        self.allocator.release()
+        self._devices.get_context().memory_manager.deallocations.clear()
 
     def _settle(self):
         """The host's memory may be read, or written, once the copy is done."""
