@@ -1,5 +1,11 @@
-"""Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it."""
+"""Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it.
+
+The modules make the calls, so each kernel gets the shapes, options and optional tensors that it
+will meet.  Of each kernel that was launched the PTX is read: no float64 in a kernel of float32.
+"""
 import os
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -12,15 +18,39 @@ import nnmod
 from cases import CASES, CRITERION_CASES
 from nnmod import kernels, nested, optim, random, tensor, testing
 from nnmod.kernels import reference
-from nnmod.kernels.cuda import MissingKernel
+from nnmod.kernels.cuda import MissingKernel, target
+from nnmod.kernels.cuda.emulator import launch
 from nnmod.kernels.cuda.engine import engine
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
-# float32 for every case; float64, which takes other kernels of the same source, for a fifth of them.
-RUNS = [(case, dtype) for index, case in enumerate(CASES)
-        for dtype in (("float32", "float64") if index % 5 == 0 else ("float32",))]
-CRITERION_RUNS = [(case, dtype) for case in CRITERION_CASES for dtype in ("float32", "float64")]
+# Both dtypes: they take other kernels of the same source.
+RUNS = [(case, dtype) for case in CASES for dtype in TOLERANCE]
+CRITERION_RUNS = [(case, dtype) for case in CRITERION_CASES for dtype in TOLERANCE]
+
+_read = set()
+
+
+@pytest.fixture(autouse=True)
+def stays_in_float32(request):
+    """Of all kernels of nnmod, and of the test's own file, that were compiled: those of float32 have no float64 in them.
+
+    Those that sum up in float64 on purpose say why, with compile.wide, or write float64 tensors.
+    """
+    yield
+    launched = sys.modules[launch.__module__]._kernels
+    for key in launched.keys() - _read:
+        function, kinds, capability, fastmath = key
+        names, owner = " ".join(map(str, kinds)), function.__module__ or ""
+        if not owner.startswith("nnmod") and owner != request.module.__name__:
+            continue  # the kernels of other tests may do what they like
+        _read.add(key)
+        if "array(float32" not in names or "array(float64" in names or getattr(function, "wide", ""):
+            continue
+        wide = re.findall(r"^.*[a-z]\S*\.f64.*$",
+                          target.ptx(function, kinds, capability, fastmath, getattr(function, "launch_bounds", None)),
+                          re.MULTILINE)
+        assert not wide, f"{function.__module__}.{function.__name__}({names}) computes in float64: {wide[:3]}"
 
 
 def name_of(run):

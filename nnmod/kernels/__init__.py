@@ -75,7 +75,8 @@ def device():
         try:
             from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
         except ImportError as error:
-            raise RuntimeError(NO_CUDA) from error
+            emulate = os.environ.get("NNMOD_CUDA") == "emulate"
+            raise RuntimeError(NO_EMULATOR if emulate else NO_CUDA) from error
         engine.engine()
         array.register()
     return device_types[0]
@@ -84,6 +85,8 @@ def device():
 #: What is said where there is no CUDA.
 NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
            "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+NO_EMULATOR = ("NNMOD_CUDA=emulate runs CUDA kernels on the CPU, and needs the compiler for GPUs: "
+               "pip install 'nnmod[cuda]'")
 
 
 def _cuda_backend():

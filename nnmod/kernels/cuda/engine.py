@@ -12,7 +12,7 @@ import numpy as np
 from .. import NO_CUDA
 from .allocator import ALIGNMENT, Allocator
 from .dlpack import CPU, CUDA
-from .target import cuda
+from .target import cuda, named
 
 _engine = None
 _lock = threading.Lock()
@@ -209,7 +209,8 @@ class Driver:
             bounds = {"launch_bounds": kernel.launch_bounds} if hasattr(kernel, "launch_bounds") else {}
             compiled = kernel if hasattr(kernel, "py_func") else self._cuda.jit(kernel, **bounds)
             compiled = self._kernels.setdefault(kernel, compiled)
-        compiled[grid, block, self.stream](*args)
+        with named(compiled.py_func):
+            compiled[grid, block, self.stream](*args)
 
     def synchronize(self):
         """Wait for all work of this device."""
