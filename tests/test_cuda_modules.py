@@ -6,6 +6,7 @@ will meet.  Of each kernel that was launched the PTX is read: no float64 in a ke
 import os
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ os.environ.setdefault("NNMOD_CUDA", "emulate")
 
 import cuda_table
 import nnmod
+from benchmarks import gpu, harness
 from cases import CASES, CRITERION_CASES
 from nnmod import kernels, nested, optim, random, tensor, testing
 from nnmod.kernels import reference
@@ -135,6 +137,30 @@ def test_module(case, dtype):
         beside_the_cpu(type(module).__name__, check)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if "Kmeans" not in case.id], ids=lambda case: case.id)
+def test_module_without_rows(case):
+    """An empty batch is worked on, or refused, as on the CPU."""
+    with kernels.use_backend(reference), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, about the mean of nothing
+        module, input = case.make(), case.input()
+        if any(not m.sizesKnown for m in module.listModules()):
+            module.forward(cast(place(input, False), "float32"))
+            module.clearState()
+        if type(module).__name__ in cuda_table.NOT_ON_CUDA:
+            return
+        input = nested.map(lambda x: x[:0] if tensor.is_tensor(x) and x.ndim else x, cast(input, "float32"))
+        on_device = module.clone()
+        try:
+            expected, gradOutput = run(module, input, False)
+        except Exception as error:
+            with pytest.raises(type(error)):
+                run(on_device.cuda(), input, True)
+            return
+        actual, _ = run(on_device.cuda(), input, True, gradOutput)
+        for what, a, b in zip(("output", "gradInput", "gradients", "state"), actual, expected):
+            compare(a, b, TOLERANCE["float32"], what)
+
+
 @pytest.mark.parametrize("case, dtype", CRITERION_RUNS, ids=[name_of(run) for run in CRITERION_RUNS])
 def test_criterion(case, dtype):
     with kernels.use_backend(reference):
@@ -224,6 +250,14 @@ def test_lenet_trains_as_on_the_cpu():
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(params, cpu, rtol=1e-3, atol=1e-4)
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_the_benchmark_for_a_gpu_computes_what_the_cpu_does(capsys):
+    """At small sizes, and without a time: it is the emulator that ran."""
+    assert not list(gpu.rows(harness.Run(seconds=0, tiny=True)))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(gpu.PRODUCTS) + len(gpu.CONVOLUTIONS) + 1
+    assert all(line.endswith(": equal to the CPU's, in the emulator") for line in lines)
 
 
 def test_a_training_step_allocates_nothing():
