@@ -267,6 +267,21 @@ def test_nobody_gets_it_unasked(fresh):
     assert vendor.used() is None
 
 
+def test_nnmod_kernels_asks(fresh):
+    library = vendor.Cublas(StandIn())
+    kernels.setcudalibrary(library)
+    assert kernels.getcudalibrary() == "cublas" and vendor._library() is library
+    kernels.setcudalibrary(None)
+    assert kernels.getcudalibrary() is None
+
+
+def test_without_numba_cuda(fresh):
+    fresh.delattr(cuda, "vendor")
+    fresh.setitem(sys.modules, "nnmod.kernels.cuda.vendor", None)
+    with pytest.raises(RuntimeError, match="there is no CUDA here"):
+        kernels.setcudalibrary("cublas")
+
+
 def test_not_with_the_emulator(fresh):
     with pytest.raises(RuntimeError, match="cuBLAS runs on a GPU, and this process emulates one"):
         vendor.use("cublas")

@@ -190,6 +190,30 @@ def backend_name():
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
 
 
+def setcudalibrary(name):
+    """Let the library *name*, "cublas", multiply matrices on the GPU; None: nnmod's own kernels.
+
+    cuBLAS computes in float32 and float64, and never in tf32.  It holds for all that follows in the
+    process; the default is None, or "cublas" where the environment has NNMOD_CUBLAS=1.  Raises
+    ImportError where the library is not installed, RuntimeError where there is no GPU (the emulator is
+    none), ValueError for another name; then nothing has changed.
+    """
+    _vendor().use(name)
+
+
+def getcudalibrary():
+    """The library that setcudalibrary asked for, or None."""
+    return _vendor().used()
+
+
+def _vendor():
+    try:
+        from .cuda import vendor
+    except ImportError as error:
+        raise RuntimeError(NO_CUDA) from error
+    return vendor
+
+
 @contextlib.contextmanager
 def use_backend(backend):
     """Serve CPU tensors from *backend*, a module such as ``kernels.reference``, for a while.

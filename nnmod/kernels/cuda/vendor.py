@@ -1,7 +1,8 @@
 """NVIDIA's cuBLAS for matrix products, where it is installed and asked for.
 
-``use("cublas")``, or ``NNMOD_CUBLAS=1`` in the environment, gives it the products of matrices on the GPU;
-without either, nnmod's own kernels compute everything.  cuDNN is not used.
+``nnmod.kernels.setcudalibrary("cublas")``, or ``NNMOD_CUBLAS=1`` in the environment, gives it the
+products of matrices on the GPU; without either, nnmod's own kernels compute everything.  cuDNN is
+not used.
 
 It was written beside cuBLAS's documentation and is tested with a stand-in that computes what cuBLAS
 promises: **it has never run on a GPU**.
@@ -13,7 +14,7 @@ import threading
 import numpy as np
 
 INSTALL = ("cuBLAS was asked for and cannot be loaded: pip install nvidia-cublas (CUDA 13) or nvidia-cublas-cu12, "
-           "or leave out NNMOD_CUBLAS=1 and use('cublas'): nnmod's own kernels need no library")
+           "or leave out NNMOD_CUBLAS=1 and setcudalibrary('cublas'): nnmod's own kernels need no library")
 
 #: What cuBLAS calls the codes that it returns.
 STATUS = {
@@ -46,7 +47,7 @@ def use(library):
 
         if engine().name == "emulator":
             raise RuntimeError("cuBLAS runs on a GPU, and this process emulates one: leave out NNMOD_CUBLAS=1 and "
-                               "use('cublas'), or NNMOD_CUDA=emulate")
+                               "setcudalibrary('cublas'), or NNMOD_CUDA=emulate")
         library = Cublas(_load())
     with _lock:
         _chosen = library
