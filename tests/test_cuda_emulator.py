@@ -278,7 +278,8 @@ def store_past_the_end(x):
     x[cuda.grid(1)] = f32(0)
 
 
-@fault("global out of bounds", 1, 64, floats(64), floats(65), wants="reads memory that belongs to no array: right behind the end of array 0")
+@fault("global out of bounds", 1, 64, floats(64), floats(65),
+       wants="reads memory that belongs to no array: right behind the end of array 0")
 def load_past_the_end(x, y):
     y[cuda.grid(1)] = x[cuda.grid(1) + 1]
 

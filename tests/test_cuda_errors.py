@@ -1,4 +1,4 @@
-"""What is said where CUDA cannot do what was asked for: memory that is full, kernels that do not compile, no compiler."""
+"""What is said where CUDA cannot do what was asked for: full memory, kernels that do not compile, no compiler."""
 import os
 import subprocess
 import sys

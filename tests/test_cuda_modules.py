@@ -35,7 +35,7 @@ _read = set()
 
 @pytest.fixture(autouse=True)
 def stays_in_float32(request):
-    """Of all kernels of nnmod, and of the test's own file, that were compiled: those of float32 have no float64 in them.
+    """Of the kernels of nnmod and of the test's own file, those of float32 hold no instruction of float64.
 
     Those that sum up in float64 on purpose say why, with compile.wide, or write float64 tensors.
     """
