@@ -236,7 +236,7 @@ def test_calls_variables_and_scopes_in_ptx():
     assert "mul.wide.u32" in kernel.instructions
     with pytest.raises(ValueError, match="no kernel 'third'"):
         Kernel(CALLS, entry="third")
-    with pytest.raises(KernelFault, match="right behind the end of array 0") as caught:
+    with pytest.raises(KernelFault, match="belongs to no array") as caught:
         kernel(1, 5, [np.int64(out.ctypes.data).tobytes()], arrays=[out])
     assert caught.value.ptx_line == CALLS[:CALLS.index("ld.global.b32")].count("\n") + 1
 
