@@ -182,6 +182,20 @@ def getconv2dmethod():
     return convolution.get_conv2d_method() if hasattr(convolution, "get_conv2d_method") else None
 
 
+def circumstances():
+    """What decides, beside its arguments, how a kernel is called: the backend, and the method of convolutions."""
+    return _cpu_backend, getconv2dmethod()
+
+
+def ready(kernel, *args):
+    """A *kernel* of some backend as a function of its first tensor alone, which must be like the one in *args*.
+
+    A backend whose kernel has a ``ready`` of its own works out what follows from shapes once.
+    """
+    make = getattr(kernel, "ready", None)
+    return make(*args) if make else lambda x: kernel(x, *args[1:])
+
+
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]

@@ -34,16 +34,33 @@ def _norm_of_statistics(w, b, mean, var, norm, eps):
 
 def linear_fused_update_output(x, w, b, norm, y, activation=0, low=0.0, high=0.0):
     """y <- activation of the normalised x w^T + b.  See the reference."""
+    _ready_linear(x, w, b, norm, y, activation, low, high)(x)
+
+
+def _ready_linear(x, w, b, norm, y, activation=0, low=0.0, high=0.0):
+    """The same as a function of x, for one of this shape."""
     N, O = y.shape
-    if N == 0:
-        return
-    parts, by_columns, work, size = divided(N, O, x.shape[1], y.itemsize)
-    args = (x, w, empty_vector(y) if b is None else b, no_end(y)[0] if norm is None else norm, y, activation,
-            float(low), float(high), work, size)
-    if parts == 1:
-        _linear(0, 1, 1, by_columns, *args)
-    else:
-        threads.run(_linear, parts, 1, parts, by_columns, *args)
+    count = threads.get_num_threads()
+    parts, by_columns, size = divided(N, O, x.shape[1], y.itemsize)
+    b, norm = empty_vector(y) if b is None else b, no_end(y)[0] if norm is None else norm
+    low, high = float(low), float(high)
+
+    def run(x):
+        if N == 0:
+            return
+        if threads.get_num_threads() != count:
+            linear_fused_update_output(x, w, b, norm, y, activation, low, high)
+            return
+        work = threads.workspace(parts * size)
+        if parts == 1:
+            _linear(0, 1, 1, by_columns, x, w, b, norm, y, activation, low, high, work, size)
+        else:
+            threads.run(_linear, parts, 1, parts, by_columns, x, w, b, norm, y, activation, low, high, work, size)
+
+    return run
+
+
+linear_fused_update_output.ready = _ready_linear
 
 
 @jit
@@ -74,7 +91,18 @@ def conv2d_kept_size(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), gr
 def conv2d_fused_update_output(x, w, b, norm, y, kept, stride, pad, dilation=(1, 1), groups=1, activation=0,
                                low=0.0, high=0.0):
     """y <- activation of the normalised convolution.  See the reference."""
+    _ready_conv2d(x, w, b, norm, y, kept, stride, pad, dilation, groups, activation, low, high)(x)
+
+
+def _ready_conv2d(x, w, b, norm, y, kept, stride, pad, dilation=(1, 1), groups=1, activation=0, low=0.0, high=0.0):
+    """The same as a function of x, for one of this shape, and for the method that is taken now."""
     g = geometry(x.shape, w.shape, y.shape, stride, pad, dilation, groups, y.itemsize)
-    if g.flops:
-        end = (no_end(y)[0] if norm is None else norm, activation, float(low), float(high))
-        METHODS[method(g, kept is not None)].update_output(g, x, w, empty_vector(y) if b is None else b, y, end, kept)
+    if not g.flops:
+        return lambda x: None
+    end = (no_end(y)[0] if norm is None else norm, activation, float(low), float(high))
+    update_output = METHODS[method(g, kept is not None)].update_output
+    b = empty_vector(y) if b is None else b
+    return lambda x: update_output(g, x, w, b, y, end, kept)
+
+
+conv2d_fused_update_output.ready = _ready_conv2d

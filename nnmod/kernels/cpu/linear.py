@@ -35,7 +35,8 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
         bias = bias.copy()
     alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
     dense = a.flags.carray and b.flags.carray and c.flags.carray and bias.flags.carray
-    parts, by_columns, work, size = divided(M, N, K, c.itemsize)
+    parts, by_columns, size = divided(M, N, K, c.itemsize)
+    work = threads.workspace(parts * size) if size else _no_work
     if dense:
         kernel, args = _gemm, (a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
     else:  # as addresses: every other combination of layouts would be compiled of its own
@@ -51,15 +52,14 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
 
 
 def divided(M, N, K, itemsize):
-    """How a product is cut: into how many parts, whether of columns, scratch memory, and each part's share of it."""
-    work, size, parts, by_columns = _no_work, 0, 1, N >= M
+    """How a product is cut: into how many parts, whether of columns, and how much scratch memory each can use."""
+    size, parts, by_columns = 0, 1, N >= M
     if M * N * K > _SMALL:
         if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
             steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
             parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
         size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize)
-        work = threads.workspace(parts * size)
-    return parts, by_columns, work, size
+    return parts, by_columns, size
 
 
 def _address(array):

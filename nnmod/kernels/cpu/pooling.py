@@ -15,13 +15,22 @@ from .window_sum import window_add, window_sum
 
 def max_pool_update_output(x, y, argmax, kernel, stride, pad, dilation):
     """y <- the maximum of x over each window, argmax <- where it was.  See the reference."""
+    _ready_max_pool(x, y, argmax, kernel, stride, pad, dilation)(x)
+
+
+def _ready_max_pool(x, y, argmax, kernel, stride, pad, dilation):
+    """The same as a function of x, for one of this shape."""
     half = 16 // x.itemsize  # of a vector of squares_max
     _, OD, OH, OW = y.shape
     if (kernel == stride == (1, 2, 2) and pad == (0, 0, 0) and dilation == (1, 1, 1)
             and OD == 1 and OW % half == 0 and OH * OW >= 2 * half):
-        _run(_max_of_squares, y, (1, 1, 1), x, y, argmax)
+        compute, window, numbers = _max_of_squares, (1, 1, 1), ()
     else:
-        _run(_max_update_output, y, kernel, x, y, argmax, *kernel, *stride, *pad, *dilation)
+        compute, window, numbers = _max_update_output, kernel, (*kernel, *stride, *pad, *dilation)
+    return lambda x: _run(compute, y, window, x, y, argmax, *numbers)
+
+
+max_pool_update_output.ready = _ready_max_pool
 
 
 def max_pool_update_grad_input(dy, argmax, dx):
