@@ -53,8 +53,11 @@ class Replay:
             self._note(module, "output", *(("_input",) if index > heads else ()))
         self._heads, self._first = modules[:heads], modules[heads]
         self._shape, self._dtype = modules[0]._input.shape, modules[0]._input.dtype
-        self._callsOfFirst, self._calls = calls[0], [call for made in calls[1:] for call in made]
-        self._kernelShape = self._callsOfFirst[-1][1].shape
+        own = len(calls[0]) - 1  # what the first module calls before it takes its input
+        calls = [call for made in calls for call in made]
+        self._before, self._calls = calls[:own], kernels.of(self._first._input).joined(calls[own:])
+        self._firstCall, x = self._calls.pop(0)
+        self._kernelShape = x.shape
         self._values = self._now()
 
     def _callsOf(self, module):
@@ -104,8 +107,9 @@ class Replay:
         first = self._first
         first._given = first._input = input
         x = input if input.shape == self._kernelShape else input.reshape(self._kernelShape)
-        for call, argument in self._callsOfFirst:
-            call(x)
+        for call, argument in self._before:
+            call(argument)
+        self._firstCall(x)
         for call, argument in self._calls:
             call(argument)
         return True

@@ -183,8 +183,8 @@ def getconv2dmethod():
 
 
 def circumstances():
-    """What decides, beside its arguments, how a kernel is called: the backend, and the method of convolutions."""
-    return _cpu_backend, getconv2dmethod()
+    """What decides, beside its arguments, how a kernel goes: backend, method of convolutions, number of threads."""
+    return _cpu_backend, getconv2dmethod(), getnumthreads()
 
 
 def ready(kernel, *args):

@@ -23,6 +23,7 @@ from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_fr
                          put_integer, rounded, sum_planes)
 from .epilogue import finish, no_end
 from .gemm import pack, product
+from .linear import at
 from .simd import VECTOR_BYTES, Emitter, address
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 
@@ -79,6 +80,17 @@ def convolve(g, x, w, b, y, turned, end):
         _output(0, 1, 1, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
     else:
         threads.run(_output, parts, 1, parts, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+
+
+def alone(g, w, b, y, end):
+    """What program.step takes for update_output on one thread; None where more would share it."""
+    plan = g.kept("columns", lambda: _Plan(g, False))
+    if g.flops >= 2 * threads.FLOPS_PER_THREAD and _parts(g, plan.units) > 1:
+        return None
+    norm, activation, low, high = end
+    units, wide, direct, in_place, tile_bytes, shared, slot, panel_bytes = plan.sizes
+    return ((units, at(w), at(b), at(y), at(g.numbers), at(plan.offsets), wide, direct, in_place, tile_bytes, shared,
+             slot, panel_bytes, at(norm), activation, plan.tiles, plan.R, plan.RP), low, high, 64 + shared + slot)
 
 
 class _Plan:
