@@ -35,7 +35,7 @@ class Replay:
     def __init__(self, modules):
         self._circumstances = kernels.circumstances()
         self._lists, self._copies = [modules], [list(modules)]
-        self._dicts, self._reads, self._single = [], [], []
+        self._notes, self._single = [], []
         heads = 0
         while heads < len(modules) and type(modules[heads]) in _VIEWS and usual(modules[heads]):
             heads += 1
@@ -58,7 +58,6 @@ class Replay:
         self._before, self._calls = calls[:own], kernels.of(self._first._input).joined(calls[own:])
         self._firstCall, x = self._calls.pop(0)
         self._kernelShape = x.shape
-        self._values = self._now()
 
     def _callsOf(self, module):
         """The kernel calls of *module*'s last forward, each a function of its input alone and that; None: unknown."""
@@ -72,21 +71,19 @@ class Replay:
             self._lists.append(module.modules)
             self._copies.append(list(module.modules))
             for child in module.modules:
-                self._note(child)
+                if type(child) not in ACTIVATIONS or child.numbers():  # others have nothing to read
+                    self._note(child)
         return calls
 
     def _note(self, module, *names):
         """Compare from now on what *module* reads, and its attributes *names*."""
         attributes = vars(module)
         names = *names, *sorted(attributes.keys() - _NOT_READ)
-        self._dicts.append(attributes)
-        self._reads.append(operator.itemgetter(*names))
+        read = operator.itemgetter(*names)
+        self._notes.append((attributes, read, read(attributes), len(attributes)))
         # Another array of one element may compare equal: these are looked at one by one.
         self._single += [(attributes, name, attributes[name]) for name in names
                          if attributes[name].__class__ is np.ndarray and attributes[name].size < 2]
-
-    def _now(self):
-        return [*map(len, self._dicts)], [read(attributes) for read, attributes in zip(self._reads, self._dicts)]
 
     def again(self, input):
         """Whether all is as it was: then the calls have been made with *input*, a dense tensor.
@@ -96,11 +93,15 @@ class Replay:
         if input.__class__ is not np.ndarray or input.shape != self._shape or input.dtype is not self._dtype:
             return False
         try:
-            if (self._now() != self._values or self._lists != self._copies
-                    or self._circumstances != kernels.circumstances()
-                    or not all(attributes[name] is value for attributes, name, value in self._single)):
-                return False
+            for attributes, read, values, count in self._notes:
+                if read(attributes) != values or len(attributes) != count:
+                    return False
         except (KeyError, ValueError):  # an attribute is gone; another array: compared element by element
+            return False
+        for attributes, name, value in self._single:
+            if attributes[name] is not value:
+                return False
+        if self._lists != self._copies or self._circumstances != kernels.circumstances():
             return False
         for module in self._heads:
             input = module.forward(input)

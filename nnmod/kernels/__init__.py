@@ -147,7 +147,7 @@ def setnumthreads(count):
         raise ValueError(f"the number of threads must be an int > 0, got {count!r}")
     threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
     if threads is not None:
-        threads.set_num_threads(count)
+        _set(threads.set_num_threads, count)
 
 
 def getnumthreads():
@@ -173,7 +173,7 @@ def setconv2dmethod(name):
                          f"got {name!r}")
     convolution = (_cpu_backend or _load_cpu_backend()).convolution
     if hasattr(convolution, "set_conv2d_method"):
-        convolution.set_conv2d_method(name)
+        _set(convolution.set_conv2d_method, name)
 
 
 def getconv2dmethod():
@@ -184,7 +184,17 @@ def getconv2dmethod():
 
 def circumstances():
     """What decides, beside its arguments, how a kernel goes: backend, method of convolutions, number of threads."""
-    return _cpu_backend, getconv2dmethod(), getnumthreads()
+    return _cpu_backend, _settings
+
+
+#: How often a method of convolutions, or a number of threads, has been set.
+_settings = 0
+
+
+def _set(change, value):
+    global _settings
+    _settings += 1
+    change(value)
 
 
 def ready(kernel, *args):
