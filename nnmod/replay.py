@@ -7,9 +7,11 @@ from . import geometry, kernels
 from .container import Sequential
 from .convolution import SpatialConvolution, SpatialConvolutionMM, SpatialDilatedConvolution
 from .fused import ACTIVATIONS, Fused, usual
+from .indexing import Select
 from .linear import Linear, LinearNoBias
 from .pooling import SpatialAveragePooling, SpatialMaxPooling
 from .reshape import Collapse, Reshape, Squeeze, Unsqueeze, View
+from .sequence import SeqLSTM
 
 
 class Replay:
@@ -39,12 +41,14 @@ class Replay:
         heads = 0
         while heads < len(modules) and type(modules[heads]) in _VIEWS and usual(modules[heads]):
             heads += 1
-        calls = []
+        calls, before = [], modules[heads - 1] if heads else None
         for module in modules[heads:]:
-            made = self._callsOf(module)
+            # What is not dense is copied on the way.
+            made = self._callsOf(module) if before is None or module._input is before.output else None
             if made is None:
                 break
             calls.append(made)
+            before = module
         #: How many modules of the chain the calls stand for: 0 where nothing can be replayed.
         self.count = heads + len(calls) if any(calls) else 0
         if not self.count:
@@ -165,16 +169,32 @@ def _average_pooling(module):
     return [(call, x)]
 
 
+def _lstm(module):
+    if module._steps is not module._input or module._first is not None or module._remembers() or (
+            module.userPrevOutput is not None or module.userPrevCell is not None):
+        return None
+    update_output, arrays = kernels.of(module._steps).lstm_update_output, (module._gates, module._hidden, module._cell)
+    weight, bias, starts = module.weight, module.bias, [array[0] for array in arrays[1:]]
+
+    def call(x):
+        module._steps = x
+        for start in starts:
+            start.fill(0)
+        update_output(x, weight, bias, None, None, None, None, *arrays, None, None)
+
+    return [(call, module._steps)]
+
+
 _LINEAR = {Linear, LinearNoBias}
-_CALLS = {Fused: _fused, SpatialMaxPooling: _max_pooling, SpatialAveragePooling: _average_pooling,
+_CALLS = {Fused: _fused, SeqLSTM: _lstm, SpatialMaxPooling: _max_pooling, SpatialAveragePooling: _average_pooling,
           **dict.fromkeys(_LINEAR, _linear),
           **dict.fromkeys((SpatialConvolution, SpatialConvolutionMM, SpatialDilatedConvolution), _convolution)}
-#: Modules whose output is their input in another shape: nothing is to be done but where the input is new.
-_VIEWS = {View, Reshape, Squeeze, Unsqueeze, Collapse}
+#: Modules whose output is a view of their input: nothing is to be done but where the input is new.
+_VIEWS = {View, Reshape, Squeeze, Unsqueeze, Collapse, Select}
 #: What no forward in evaluation mode depends on, or notes itself.
 _NOT_READ = {"gradInput", "_gradOutput", "_given", "_dense", "_keptState", "_stateMoved", "_seen", "_tablesThere",
              "_input", "output", "gradWeight", "gradBias", "_gradMiddle", "_work", "_case", "_keptSize", "_known",
-             "_kin", "_spares", "needsGradInput", "_needsGradInput", "_type", "_viewed"}
+             "_kin", "_spares", "needsGradInput", "_needsGradInput", "_type", "_viewed", "_steps"}
 
 def _note(net):
     """Note the forward of *net* that has just ended, where the one before it was alike: the next one may be, too."""

@@ -201,6 +201,40 @@ def test_copies_note_for_themselves(pair):
     assert fused._replay is None
 
 
+def _sequence_net():
+    nn.manualSeed(4)
+    return nn.Sequential(nn.SeqLSTM(5, 6), nn.SeqLSTM(6, 7), nn.Select(0, -1), nn.Linear(7, 3)).evaluate()
+
+
+@pytest.mark.parametrize("change", [
+    lambda net: None,
+    lambda net: net.setLengths([3, 2]),
+    lambda net: net.remember(),
+    lambda net: setattr(net[0], "userPrevOutput", np.ones((2, 6), np.float32)),
+    lambda net: setattr(net[1], "userPrevCell", np.ones((2, 7), np.float32)),
+    lambda net: net[1].lastOutput.fill(7) or net[1]._hidden.fill(7),
+    lambda net: setattr(net[2], "index", 1),
+    lambda net: setattr(net[2], "dimension", 1),
+])
+def test_sequences_start_where_they_should(change):
+    rng = np.random.default_rng(3)
+    fused, other = _sequence_net().fused(), _sequence_net()
+    for _ in range(3):
+        fused.forward(rng.standard_normal((4, 2, 5)).astype(np.float32))
+    assert fused._replay.count == 4
+    other.forward(np.zeros((4, 2, 5), np.float32))
+    change(fused), change(other)
+    if fused[1]._remembers():  # what was kept differs
+        fused.forget(), other.forget()
+    for _ in range(4):
+        x = rng.standard_normal((4, 2, 5)).astype(np.float32)
+        want = other.forward(x)
+        np.testing.assert_array_equal(fused.forward(x), want)
+        dy = rng.standard_normal(want.shape).astype(np.float32)
+        if rng.random() < 0.5:
+            np.testing.assert_array_equal(fused.backward(x, dy), other.backward(x, dy))
+
+
 def test_what_is_not_known_runs_as_always():
     """A class derived from a known one may compute something else."""
     class Twice(nn.Linear):
