@@ -537,6 +537,7 @@ def emit_sums(e, rows, columns, frame, offsets, K, OH, OW, window_row, turned, o
         taps = [integer_at(e, offsets + (k + e.smaller(valid - 1, i)) * 8) for i in range(rows)]
 
         def window(here, there, sums):
+            there = e.unknown(there)  # LLVM leaves the loop as it is; two windows at a time do not fit into registers
             right = [e.load(there + j * e.vector_bytes) for j in range(columns)]
             left = [e.broadcast(e.get(here + tap)) for tap in taps]
             return (here + e.item_bytes, there + row,

@@ -51,6 +51,7 @@ def _emit_tile(e, rows, columns, tile, K, a, offsets, a_k, b, b_k, c, c_row, m, 
         return c + i * c_row + j * vector_bytes
 
     def step(a, b, sums):
+        b = e.unknown(b)  # LLVM leaves the loop as it is: two steps at a time need more registers than there are
         right = [e.load(b + j * vector_bytes) for j in range(columns)]
         left = [e.broadcast(e.get(a + offset)) for offset in offsets]
         return a + a_k, b + b_k, [e.fma(left[i], right[j], total) for (i, j), total in zip(tile, sums)]
