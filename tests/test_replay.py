@@ -12,8 +12,9 @@ from nnmod import kernels, tensor
 def _net():
     nn.manualSeed(2)
     net = nn.Sequential(
-        nn.View(1, 14, 14, numInputDims=2), nn.SpatialConvolution(1, 6, 3, 3), nn.SpatialBatchNormalization(6), nn.ReLU(),
-        nn.SpatialMaxPooling(2, 2), nn.SpatialConvolution(6, 7, 3, 3, 1, 1, 1, 1), nn.SpatialAveragePooling(2, 2, 2, 2),
+        nn.View(1, 14, 14, numInputDims=2), nn.SpatialConvolution(1, 6, 3, 3), nn.SpatialBatchNormalization(6),
+        nn.ReLU(), nn.SpatialMaxPooling(2, 2),
+        nn.SpatialConvolution(6, 7, 3, 3, 1, 1, 1, 1), nn.SpatialAveragePooling(2, 2, 2, 2),
         nn.View(63, numInputDims=3), nn.Linear(63, 9), nn.HardTanh(-0.5, 0.5), nn.Linear(9, 1), nn.Exp())
     for _ in range(2):
         net.training().forward(_images(5))
@@ -233,6 +234,28 @@ def test_sequences_start_where_they_should(change):
         dy = rng.standard_normal(want.shape).astype(np.float32)
         if rng.random() < 0.5:
             np.testing.assert_array_equal(fused.backward(x, dy), other.backward(x, dy))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [0, 1, 3, 40])
+def test_kernels_that_run_as_one_program_compute_the_same_bits(dtype, count):
+    """Linear, convolution by columns and pooling in a row, with a bias and without, for one thread and for three."""
+    rng, before = np.random.default_rng(6), nn.getnumthreads()
+    net = nn.Sequential(
+        nn.SpatialConvolution(2, 9, 5, 5, 1, 1, 2, 2, bias=False), nn.ReLU(), nn.SpatialMaxPooling(2, 2),
+        nn.SpatialConvolution(9, 5, 3, 3, 1, 1, 1, 1), nn.HardTanh(-0.5, 0.5), nn.SpatialMaxPooling(2, 2),
+        nn.View(80, numInputDims=3), nn.Linear(80, 33), nn.LeakyReLU(0.1), nn.LinearNoBias(33, 4)).type(dtype).evaluate()
+    try:
+        for threads in (1, 3):
+            nn.setnumthreads(threads)
+            fused = net.fused()
+            for _ in range(5):
+                x = rng.standard_normal((count, 2, 16, 16)).astype(dtype)
+                x[:1, 0, 3, 3] = np.nan if threads == 3 else 0
+                np.testing.assert_array_equal(fused.forward(x), net.forward(x))
+            assert fused._replay.count == 7 and (threads > 1 or count == 0 or not fused._replay._calls)
+    finally:
+        nn.setnumthreads(before)
 
 
 def test_what_is_not_known_runs_as_always():

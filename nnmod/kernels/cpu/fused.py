@@ -57,8 +57,8 @@ def _ready_linear(x, w, b, norm, y, activation=0, low=0.0, high=0.0):
             threads.run(_linear, parts, 1, parts, by_columns, x, w, b, norm, y, activation, low, high, work, size)
 
     if parts == 1 and N:
-        run.step = program.step("linear", y, (N, O, x.shape[1], by_columns, *map(at, (w, b, norm, y)), activation, size),
-                                low, high, size)
+        numbers = N, O, x.shape[1], by_columns, at(w), at(b), at(norm), at(y), activation, size
+        run.step = program.step("linear", y, numbers, low, high, size)
     return run
 
 

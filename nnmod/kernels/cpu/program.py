@@ -20,7 +20,7 @@ _LENGTH = 20
 
 
 def step(kind, y, numbers, low=0.0, high=0.0, work=0):
-    """A step: its *kind*, its arguments but for the input, for an activation, and the bytes of scratch it needs."""
+    """A step: its *kind*, its arguments but for the input, an activation's numbers, the scratch that it needs."""
     return kind, y.dtype, numbers, low, high, work
 
 
@@ -50,12 +50,12 @@ def _run(x, work, code, ends):
             call(linear_part, (low, high, 0, 1, c[5], c[2], c[3], c[4], source, c[6], c[7], c[8], c[9], c[10],
                                address(work), c[11]))
         elif c[0] == 1:
-            units, w, b, y, sizes, offsets, wide, direct, in_place = c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10]
-            tile_bytes, shared, slot, panel_bytes, norm, activation = c[11], c[12], c[13], c[14], c[15], c[16]
+            units, w, b, y, sizes, offsets, wide, direct = c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]
+            in_place, tile_bytes, shared, slot, panel_bytes, norm = c[10], c[11], c[12], c[13], c[14], c[15]
             scratch = aligned(work)
             if not in_place:
                 call(pack_weights_part, (low, 0, c[17], w, b, scratch, sizes, 0, c[18], c[19], tile_bytes))
-            call(output_part, (low, high, 0, 1, units, source, w if in_place else 0, b, y, scratch, sizes, offsets, wide,
-                               direct, tile_bytes, shared, slot, panel_bytes, norm, activation))
+            call(output_part, (low, high, 0, 1, units, source, w if in_place else 0, b, y, scratch, sizes,
+                               offsets, wide, direct, tile_bytes, shared, slot, panel_bytes, norm, c[16]))
         else:
             call(squares, (low, source, c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]))
