@@ -195,7 +195,7 @@ from .recurrence import SAdd as SAdd
 from .recurrent import FastLSTM as FastLSTM
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
-from .recurrent import Mufuru as Mufuru
+from .recurrent import MuFuRu as MuFuRu
 from .reduction import Max as Max
 from .reduction import Mean as Mean
 from .reduction import Min as Min

@@ -69,7 +69,7 @@ def written():
             nnmod.InstanceNormalization(2), nnmod.AffineGridGeneratorBHWD(2, 3), nnmod.BilinearSamplerBHWD(),
             nnmod.ROIPooling(2, 2), nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
             nnmod.SpatialSymmetricPadding(1, 1, 1, 1), nnmod.BiSequencer(nnmod.Linear(2, 2)),
-            nnmod.BiSequencerLM(nnmod.Tanh()), nnmod.Mufuru(2, 1, ("keep", "max")), nnmod.GRU(1, 2).maskZero(),
+            nnmod.BiSequencerLM(nnmod.Tanh()), nnmod.MuFuRu(2, 1, ("keep", "max")), nnmod.GRU(1, 2).maskZero(),
             nnmod.IndexLinear(3, 2, normalize=True))
 
 

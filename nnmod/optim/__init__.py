@@ -1,7 +1,7 @@
 """Optimizers, as functions: ``x, fs = method(opfunc, x, config, state)``.
 
 ``opfunc(x)`` computes the loss at x and its gradient and returns ``(f, dfdx)``.
-``x``, a 1-D tensor such as the one from ``getParameters()``, is changed in place and
+``x``, a tensor such as the vector from ``getParameters()`` or a picture, is changed in place and
 returned; ``fs`` lists the losses that were computed on the way.  ``config`` is a dict
 of options under Torch's names; what a method must remember goes into the dict
 ``state``, or into ``config`` itself where no state is given, as in Torch.
@@ -29,6 +29,8 @@ returns is read and never changed.  A misspelt option, a rate below 0 or a gradi
 another shape raises before x is touched.  Torch's third result, where it has one, is in
 the state.
 """
+from ..confusion import ConfusionMatrix as ConfusionMatrix
+from ..training import Logger as Logger
 from .adadelta import adadelta as adadelta
 from .adagrad import adagrad as adagrad
 from .adam import adam as adam
