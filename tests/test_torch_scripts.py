@@ -182,3 +182,11 @@ def test_dcgan():
         before = parameters.copy()
         optim.adam(method, parameters, {"learningRate": 0.0002, "beta1": 0.5})
         assert np.isfinite(parameters).all() and (parameters != before).any()
+
+
+def test_a_gradient_that_is_taken_away_is_asked_for():
+    """neural-style sets gradWeight to nil, for memory; here what no pass adds to takes none."""
+    net = nn.Linear(3, 2)
+    net.gradWeight = None
+    with pytest.raises(TypeError, match="gradWeight must be a tensor as long as weight is one, got None; .*no memory"):
+        net.forward(noise(4, 3))

@@ -29,8 +29,6 @@ returns is read and never changed.  A misspelt option, a rate below 0 or a gradi
 another shape raises before x is touched.  Torch's third result, where it has one, is in
 the state.
 """
-from ..confusion import ConfusionMatrix as ConfusionMatrix
-from ..training import Logger as Logger
 from .adadelta import adadelta as adadelta
 from .adagrad import adagrad as adagrad
 from .adam import adam as adam
@@ -39,6 +37,7 @@ from .asgd import asgd as asgd
 from .cg import cg as cg
 from .checkgrad import checkgrad as checkgrad
 from .cmaes import cmaes as cmaes
+from ..confusion import ConfusionMatrix as ConfusionMatrix
 from .de import de as de
 from .fista import FistaLS as FistaLS
 from .lbfgs import lbfgs as lbfgs
@@ -50,3 +49,4 @@ from .rprop import rprop as rprop
 from .scipy_methods import bfgs as bfgs
 from .scipy_methods import lbfgs_scipy as lbfgs_scipy
 from .sgd import sgd as sgd
+from ..training import Logger as Logger
