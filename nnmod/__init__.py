@@ -8,8 +8,10 @@ from . import kernels as kernels
 from . import nested as nested
 from . import optim as optim
 from . import random as random
+from . import summary as summary
 from . import tables as tables
 from . import testing as testing
+from . import timing as timing
 from . import training as training
 from .activation import CReLU as CReLU
 from .activation import Clamp as Clamp

@@ -190,3 +190,28 @@ def test_a_gradient_that_is_taken_away_is_asked_for():
     net.gradWeight = None
     with pytest.raises(TypeError, match="gradWeight must be a tensor as long as weight is one, got None; .*no memory"):
         net.forward(noise(4, 3))
+
+
+def test_a_language_model_that_remembers():
+    """rnn's Sequencer with remember: two halves are one sequence, until forget."""
+    lm = nn.Sequential(nn.LookupTable(6, 4), nn.SplitTable(0), nn.Sequencer(
+        nn.Sequential(nn.FastLSTM(4, 5, None), nn.Linear(5, 6), nn.LogSoftMax())))
+    criterion = nn.SequencerCriterion(nn.ClassNLLCriterion())
+    words, next_words = RNG.integers(0, 6, (2, 4, 3))
+    targets = nn.SplitTable(0).forward(next_words)
+    whole = [step.copy() for step in lm.forward(words)]
+    lm.remember("both")
+    lm.forget()
+    halves = [step.copy() for half in (words[:2], words[2:]) for step in lm.forward(half)]
+    np.testing.assert_array_equal(halves, whole)
+    lm.forget()
+    before = criterion.forward(lm.forward(words), targets)
+    lm.zeroGradParameters()
+    lm.backward(words, criterion.backward(lm.output, targets))
+    lm.updateParameters(0.1)
+    lm.forget()
+    assert criterion.forward(lm.forward(words), targets) < before
+
+
+def test_names_of_the_readme_are_there_without_another_import():
+    assert "12" in str(nn.summary.summarize(nn.Sequential(nn.Linear(2, 4)))) and nn.timing.time_layers
