@@ -222,3 +222,12 @@ def test_a_language_model_that_remembers():
 
 def test_names_of_the_readme_are_there_without_another_import():
     assert "12" in str(nn.summary.summarize(nn.Sequential(nn.Linear(2, 4)))) and nn.timing.time_layers
+
+
+def test_a_siamese_net_is_told_how_to_share():
+    encoder = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    siamese = nn.ParallelTable().add(encoder)
+    with pytest.raises(ValueError, match='^Sequential of 2 modules is already in this container, .*"gradBias"'):
+        siamese.add(encoder)
+    siamese.add(encoder.clone("weight", "bias", "gradWeight", "gradBias"))
+    assert siamese.getParameters()[0].size == 8
