@@ -13,7 +13,8 @@ import nnmod
 collect_ignore_glob = [] if importlib.util.find_spec("numba") else [
     "nnmod/kernels/cpu/*", "nnmod/kernels/cuda/*", "tests/test_benchmarks.py", "tests/*_draws.py", "tests/soak_*.py"]
 # Kernels for CUDA are compiled by numba-cuda.
-collect_ignore_glob += [] if importlib.util.find_spec("numba_cuda") else ["nnmod/kernels/cuda/*"]
+collect_ignore_glob += [] if importlib.util.find_spec("numba_cuda") else [
+    "nnmod/kernels/cuda/*", "tests/cuda_*.py"]
 # The examples of SciPy's methods need SciPy.
 collect_ignore_glob += [] if importlib.util.find_spec("scipy") else ["nnmod/optim/scipy_methods.py"]
 
