@@ -8,6 +8,7 @@ from . import kernels as kernels
 from . import nested as nested
 from . import optim as optim
 from . import random as random
+from . import replay as replay
 from . import tables as tables
 from . import testing as testing
 from . import training as training

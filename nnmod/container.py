@@ -224,6 +224,12 @@ class Sequential(Container):
     }
     """
 
+    bufferNames = ("_replay", "_case")
+    #: Whether forwards in evaluation mode are noted, and replayed where nothing has changed: in networks
+    #: that fused() returns.  What was noted, of what input, and what notes, which replay.py sets.
+    _replays = False
+    _replay = _case = _noteForReplay = None
+
     def forFile(self):
         """This module, with the modules of a Fused in that one's place."""
         if type(self) is not Sequential or not any(child.dissolves for child in self.modules):
@@ -241,15 +247,20 @@ class Sequential(Container):
     def updateOutput(self, input):
         """The output of the last module."""
         x = self.takeInput(input)
-        index = 0
+        replay, modules, index = self._replay, self.modules, 0
+        if replay is not None and replay.again(x):
+            index = replay.count
+            x, modules = modules[index - 1].output, modules[index:]
         try:
-            for module in self.modules:
+            for module in modules:
                 x = module.forward(x)
                 index += 1
         except Exception as error:
             self.located(error, index, "forward", x)
             raise
         self.output = x
+        if self._replays and modules is self.modules:
+            self._noteForReplay()
         return x
 
     def backward(self, input, gradOutput, scale=1.0):

@@ -17,7 +17,7 @@ _PRODUCTS = {Linear: BatchNormalization, LinearNoBias: BatchNormalization,
              SpatialConvolution: SpatialBatchNormalization, SpatialConvolutionMM: SpatialBatchNormalization,
              SpatialDilatedConvolution: SpatialBatchNormalization}
 _NORMALIZATIONS = (BatchNormalization, SpatialBatchNormalization, VolumetricBatchNormalization)
-_ACTIVATIONS = {cls: kernels.formulas.ACTIVATIONS.index(cls.function.formula)
+ACTIVATIONS = {cls: kernels.formulas.ACTIVATIONS.index(cls.function.formula)
                 for cls in (ReLU, LeakyReLU, ReLU6, HardTanh, Tanh, Sigmoid)}
 _CONTAINERS = {Concat, DepthConcat, Parallel, ConcatTable, ParallelTable, gModule}
 _VERBS = {"forward", "backward", "updateOutput", "updateGradInput", "accGradParameters"}
@@ -54,7 +54,9 @@ class Fused(Sequential):
     of the plain one, the very arrays, also after getParameters of either; mode, buffers and
     structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.  Where
     nothing works in place, gradients between its modules share memory, and are gone, None, after
-    backward; that of the whole network stays.
+    backward; that of the whole network stays.  In evaluation mode it notes the kernel calls of a
+    forward, and makes the same again while modules, settings, tensors and the input's shape are what
+    they were: see nnmod.replay.
 
     >>> import numpy as np
     >>> from nnmod import Linear, ReLU
@@ -70,7 +72,7 @@ class Fused(Sequential):
     (4, 2)
     """
 
-    bufferNames = ("_norm", "_gradMiddle", "_keptWeights", "_way")
+    bufferNames = (*Sequential.bufferNames, "_norm", "_gradMiddle", "_keptWeights", "_way")
     backwardBuffers = ("_gradMiddle",)
     backwardNeeds = frozenset({"input", "output"})
     inplace = sharesInput = False
@@ -78,8 +80,7 @@ class Fused(Sequential):
 
     def __init__(self, *modules):
         super().__init__()
-        for name in self.bufferNames:
-            setattr(self, name, None)
+        self._norm = self._gradMiddle = self._keptWeights = self._way = None
         self._setChildren(list(modules))
 
     def _checkChildren(self, children):
@@ -102,7 +103,7 @@ class Fused(Sequential):
         input = self.takeInput(input)
         modules = self.modules
         last, norm, index = modules[-1], None, 0
-        normed = type(modules[1]) not in _ACTIVATIONS
+        normed = type(modules[1]) not in ACTIVATIONS
         pair = type(modules[0]) in _NORMALIZATIONS
         rectified = pair or (normed and modules[1].train and type(last) is ReLU)
         if normed and modules[1].train and not rectified:
@@ -111,7 +112,7 @@ class Fused(Sequential):
         if self._way is None:
             self.output = None  # it was the last module's
         self._way = "rectified" if rectified else "whole"
-        number = _ACTIVATIONS.get(type(last))
+        number = ACTIVATIONS.get(type(last))
         try:
             if pair:
                 return modules[0].compute(self, input, rectify=True)
@@ -200,7 +201,7 @@ class Fused(Sequential):
             return False
         input, gradOutput = self.takeGradOutput(input, gradOutput)
         first, last = self.modules[0], self.modules[-1]
-        if type(self.modules[1]) not in _ACTIVATIONS:
+        if type(self.modules[1]) not in ACTIVATIONS:
             # What lies between product and normalisation was never written: it is made now.
             norm, output = self.modules[1], self.output
             mode, norm.train = norm.train, False
@@ -236,16 +237,19 @@ def _fused(net):
         other._kin = kin
     overwriting = any(module.inplace for module in twin.listModules())
     twin = _joined(twin, overwriting)
+    for module in twin.listModules():
+        if type(module) is Sequential and usual(module):
+            module._replays = True
     if not overwriting:
         spares = tensor.Spares()
         for module in twin.listModules():
-            if type(module).__module__.startswith(f"{__package__}.") and _usual(module):
+            if type(module).__module__.startswith(f"{__package__}.") and usual(module):
                 module._spares = spares
     return twin
 
 
 def _joined(module, overwriting):
-    if not _usual(module):
+    if not usual(module):
         return module
     if type(module) is Sequential:
         rest, children = [_joined(child, overwriting) for child in module.modules], []
@@ -272,15 +276,15 @@ def _joinable(modules, overwriting=False):
     overwriting  whether some module may overwrite the last one's output, which that one's
                  backward, unlike Fused's, might not need
     """
-    norm = _PRODUCTS.get(type(modules[0])) if modules and _usual(modules[0]) else None
+    norm = _PRODUCTS.get(type(modules[0])) if modules and usual(modules[0]) else None
     if norm is None:
         pair = (len(modules) > 1 and type(modules[0]) in _NORMALIZATIONS and type(modules[1]) is ReLU
-                and _usual(modules[0]) and _usual(modules[1]))
+                and usual(modules[0]) and usual(modules[1]))
         return 2 if pair else 0
     count, planes = 1, getattr(modules[0], "outputSize", None) or modules[0].nOutputPlane
-    if len(modules) > 1 and type(modules[1]) is norm and _usual(modules[1]) and modules[1].nOutput in (None, planes):
+    if len(modules) > 1 and type(modules[1]) is norm and usual(modules[1]) and modules[1].nOutput in (None, planes):
         count = 2
-    if len(modules) > count and type(modules[count]) in _ACTIVATIONS and _usual(modules[count]):
+    if len(modules) > count and type(modules[count]) in ACTIVATIONS and usual(modules[count]):
         last = modules[count]
         by_output = last.backwardNeeds == {"output"} or not overwriting
         if by_output and not (type(last) is LeakyReLU and last.negval < 0):
@@ -288,7 +292,7 @@ def _joinable(modules, overwriting=False):
     return count if count > 1 else 0
 
 
-def _usual(module):
+def usual(module):
     """Whether nobody has put another verb into this very module."""
     return not _VERBS & vars(module).keys()
 

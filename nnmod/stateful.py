@@ -206,6 +206,7 @@ class Stateful:
         state.pop("_flat", None)
         state.pop("_kin", None)
         state.pop("_spares", None)
+        state.pop("_replays", None)
         return state
 
     def forFile(self):

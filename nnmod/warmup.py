@@ -257,6 +257,11 @@ def compile_group(name, dtype="float32"):
         if name == "linear":  # matrices with gaps between their rows
             a, b, c = (np.ones((4, 6), dtype)[:, :4] for _ in range(3))
             kernels.of(a).gemm(a, b, c)
+        if name == "convolution":  # kernels in a row, as a fused network replays them
+            net = nn.Sequential(nn.SpatialConvolution(1, 4, 3, 3), nn.ReLU(), nn.SpatialMaxPooling(2, 2),
+                                nn.View(64, numInputDims=3), nn.Linear(64, 3)).type(dtype).evaluate().fused()
+            for _ in range(3):
+                net.forward(np.ones((1, 1, 10, 10), dtype))
         if name == "optim":
             _optimizers(dtype)
     finally:

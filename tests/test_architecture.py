@@ -37,7 +37,7 @@ LAYERS = [
     ROOMS,
     {"testing_tools"},
     {"optim", "training", "confusion", "data", "testing", "serialization",
-     "fused", "graph", "graph_modules", "graphviz", "hessian", "jacobian", "summary", "timing", "warmup"},
+     "fused", "replay", "graph", "graph_modules", "graphviz", "hessian", "jacobian", "summary", "timing", "warmup"},
     {"commands", "cli", "__main__"},
 ]
 #: Composites: rooms that are made of another room.  criterion.py holds the contract of all losses, which

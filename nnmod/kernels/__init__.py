@@ -147,7 +147,7 @@ def setnumthreads(count):
         raise ValueError(f"the number of threads must be an int > 0, got {count!r}")
     threads = getattr(_cpu_backend or _load_cpu_backend(), "threads", None)
     if threads is not None:
-        threads.set_num_threads(count)
+        _set(threads.set_num_threads, count)
 
 
 def getnumthreads():
@@ -173,13 +173,37 @@ def setconv2dmethod(name):
                          f"got {name!r}")
     convolution = (_cpu_backend or _load_cpu_backend()).convolution
     if hasattr(convolution, "set_conv2d_method"):
-        convolution.set_conv2d_method(name)
+        _set(convolution.set_conv2d_method, name)
 
 
 def getconv2dmethod():
     """The method that setconv2dmethod asked for, or None."""
     convolution = (_cpu_backend or _load_cpu_backend()).convolution
     return convolution.get_conv2d_method() if hasattr(convolution, "get_conv2d_method") else None
+
+
+def circumstances():
+    """What decides, beside its arguments, how a kernel goes: backend, method of convolutions, number of threads."""
+    return _cpu_backend, _settings
+
+
+#: How often a method of convolutions, or a number of threads, has been set.
+_settings = 0
+
+
+def _set(change, value):
+    global _settings
+    _settings += 1
+    change(value)
+
+
+def ready(kernel, *args):
+    """A *kernel* of some backend as a function of its first tensor alone, which must be like the one in *args*.
+
+    A backend whose kernel has a ``ready`` of its own works out what follows from shapes once.
+    """
+    make = getattr(kernel, "ready", None)
+    return make(*args) if make else lambda x: kernel(x, *args[1:])
 
 
 def settensorcores(kind):

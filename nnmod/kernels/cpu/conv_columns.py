@@ -23,6 +23,7 @@ from .conv_frame import (SLACK, Sizes, aligned, drain_frame, emit_clear, fill_fr
                          put_integer, rounded, sum_planes)
 from .epilogue import finish, no_end
 from .gemm import pack, product
+from .linear import at
 from .simd import VECTOR_BYTES, Emitter, address
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 
@@ -79,6 +80,17 @@ def convolve(g, x, w, b, y, turned, end):
         _output(0, 1, 1, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
     else:
         threads.run(_output, parts, 1, parts, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+
+
+def alone(g, w, b, y, end):
+    """What program.step takes for update_output on one thread; None where more would share it."""
+    plan = g.kept("columns", lambda: _Plan(g, False))
+    if g.flops >= 2 * threads.FLOPS_PER_THREAD and _parts(g, plan.units) > 1:
+        return None
+    norm, activation, low, high = end
+    units, wide, direct, in_place, tile_bytes, shared, slot, panel_bytes = plan.sizes
+    return ((units, at(w), at(b), at(y), at(g.numbers), at(plan.offsets), wide, direct, in_place, tile_bytes, shared,
+             slot, panel_bytes, at(norm), activation, plan.tiles, plan.R, plan.RP), low, high, 64 + shared + slot)
 
 
 class _Plan:
@@ -525,6 +537,7 @@ def emit_sums(e, rows, columns, frame, offsets, K, OH, OW, window_row, turned, o
         taps = [integer_at(e, offsets + (k + e.smaller(valid - 1, i)) * 8) for i in range(rows)]
 
         def window(here, there, sums):
+            there = e.unknown(there)  # LLVM leaves the loop as it is; two windows at a time do not fit into registers
             right = [e.load(there + j * e.vector_bytes) for j in range(columns)]
             left = [e.broadcast(e.get(here + tap)) for tap in taps]
             return (here + e.item_bytes, there + row,

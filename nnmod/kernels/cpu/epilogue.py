@@ -17,7 +17,7 @@ _relu, _leaky_relu, _hard_tanh, _tanh, _sigmoid = map(compilable, formulas.ACTIV
 
 
 @intrinsic
-def _pointer(typingctx, like, address):
+def pointer(typingctx, like, address):
     """*address* as a pointer to numbers of the dtype of *like*."""
     def codegen(context, builder, signature, args):
         return builder.inttoptr(args[1], context.get_value_type(signature.return_type))
@@ -97,9 +97,9 @@ def finish(low, high, y, rows, step, count, norm, channels, first, activation):
             _straight(low, y + i * step, count, here, channels * size, activation)
         return
     for i in range(rows):
-        run = carray(_pointer(low, y + i * step), (count,))
+        run = carray(pointer(low, y + i * step), (count,))
         if norm:
-            own = carray(_pointer(low, norm), (3, channels))
+            own = carray(pointer(low, norm), (3, channels))
             center, factor, shift = own[0, first + i], own[1, first + i], own[2, first + i]
             for j in range(run.size):
                 run[j] = (run[j] - center) * factor + shift

@@ -211,7 +211,8 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
     # turning a square writes whole vectors: past a row's end that is made good by the next row.
     P = e.where(R <= e.lanes, R, e.rounded(R, e.lanes))
     pack_rows = e.function(pack)
-    block, panel = e.where(work_bytes > _BLOCK_BYTES, work, e.stack(_BLOCK_BYTES)), e.stack(_PANEL_BYTES)
+    block, panels = e.where(work_bytes > _BLOCK_BYTES, work, e.stack(_BLOCK_BYTES)), e.stack(2 * _PANEL_BYTES)
+    in_pairs = pack_b & b_col.equals(size)
     block_bytes = e.larger(work_bytes, e.integer(_BLOCK_BYTES))
 
     depth = _emit_depth(e, K)
@@ -233,7 +234,7 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
             """b is small, and read where it lies; c is written row by row."""
             last = columns // W * W
             with e.when(last < columns):  # but a tile reads whole vectors
-                e.call(pack_rows, alpha, b + k * b_k + last * size, b_k, b_col, panel, length, W, columns - last)
+                e.call(pack_rows, alpha, b + k * b_k + last * size, b_k, b_col, panels, length, W, columns - last)
             with e.range(0, rows, R) as i:
                 a_here = a + i * a_row + k * a_k
                 with e.when(pack_a):
@@ -241,7 +242,7 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                 upper = (e.where(pack_a, block, a_here), e.where(pack_a, size, a_row), e.where(pack_a, P * size, a_k))
                 tiles(i, e.integer(0), upper, (b + k * b_k, b_k), last // W, 0, W * size, W * size)
                 with e.when(last < columns):
-                    tiles(i, last, upper, (panel, W * size))
+                    tiles(i, last, upper, (panels, W * size))
 
         def in_blocks():
             with e.range(0, rows, height) as top:
@@ -258,8 +259,13 @@ def _emit_by_tiles(e, M, N, rows, columns, K, a, a_row, a_k, b, b_k, b_col, c, c
                         left = b + _emit_panel(e, N, W, depth, k, j), W * size
                     else:
                         copied = pack_b | (columns - j < W)
-                        b_here = b + k * b_k + j * b_col
-                        with e.when(copied):
+                        b_here, second = b + k * b_k + j * b_col, (j // W) & 1
+                        panel = panels + second * _PANEL_BYTES
+                        pair = in_pairs & second.equals(0) & (columns - j >= W + W)
+                        with e.when(pair):
+                            e.call(e.function(pack_two), alpha, b_here, b_k, panels, panels + _PANEL_BYTES, length, W)
+                        packed_before = in_pairs & second.equals(1) & (columns - j >= W)
+                        with e.when(copied & ~pair & ~packed_before):
                             e.call(pack_rows, alpha, b_here, b_k, b_col, panel, length, W, e.smaller(W, columns - j))
                         left = (e.where(copied, panel, b_here), e.where(copied, W * size, b_k))
                     last = top + (bottom - top) // R * R
@@ -345,6 +351,38 @@ def emit_pack(e, source, step, across, out, K, width, valid):
                 turn_squares()
             with no_:
                 copy_numbers()
+
+
+@intrinsic
+def _emitted_pack_two(typingctx, like, source, step, first, second, K, width):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_pack_two(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 6), codegen
+
+
+@native("number", *["int"] * 6)
+def pack_two(like, source, step, first, second, K, width):
+    _emitted_pack_two(like, source, step, first, second, K, width)
+
+
+def emit_pack_two(e, source, step, first, second, K, width):
+    """Two neighbouring panels, of whole tiles and with rows in place, in one pass over the source.
+
+    Rows that are 4096 bytes apart share a set of the L1 cache: a line that two panels have a part
+    of has gone before the second one comes to it.
+    """
+    for vectors in sorted({TALL_COLUMNS, WIDE_COLUMNS}):
+        half = vectors * e.vector_bytes
+        with e.when(width.equals(vectors * e.lanes)), e.range(0, K) as k:
+            here = source + k * step
+            for line in range(0, 2 * half, 64):
+                e.prefetch(here + step * 2 + line)
+            for out, start in ((first, here), (second, here + half)):
+                for v in range(0, half, e.vector_bytes):
+                    e.store(e.load(start + v), out + k * half + v)
 
 
 def _emit_by_dots(e, rows, columns, K, a, a_row, b, b_row, c, c_row, c_col, alpha, beta, bias, bias_row, bias_col):

@@ -4,9 +4,11 @@ The product is gemm.py's; here it is divided over threads, by columns of c or by
 whichever are more.
 """
 import numpy as np
+from numba import carray
 
 from . import threads
-from .compile import inline, jit
+from .compile import inline, jit, native
+from .epilogue import activate, pointer
 from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
 
@@ -35,15 +37,16 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
         bias = bias.copy()
     alpha, beta = float(alpha), float(beta)  # one compiled form, whatever kind of number comes
     dense = a.flags.carray and b.flags.carray and c.flags.carray and bias.flags.carray
-    parts, by_columns, work, size = divided(M, N, K, c.itemsize)
+    parts, by_columns, size = divided(M, N, K, c.itemsize)
+    work = threads.workspace(parts * size) if size else _no_work
     if dense:
         kernel, args = _gemm, (a, b, c, alpha, beta, trans_a, trans_b, bias, work, size)
     else:  # as addresses: every other combination of layouts would be compiled of its own
         number = c.dtype.type
         a_row, a_k = a.strides[::-1] if trans_a else a.strides
         b_k, b_col = b.strides[::-1] if trans_b else b.strides
-        kernel, args = _gemm_at, (M, N, K, _address(a), a_row, a_k, _address(b), b_k, b_col, _address(c), *c.strides,
-                                  number(alpha), number(beta), _address(bias) if bias.size else 0, work, size)
+        kernel, args = _gemm_at, (M, N, K, at(a), a_row, a_k, at(b), b_k, b_col, at(c), *c.strides,
+                                  number(alpha), number(beta), at(bias), work, size)
     if parts == 1:
         kernel(0, 1, 1, by_columns, *args)
     else:
@@ -51,19 +54,19 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
 
 
 def divided(M, N, K, itemsize):
-    """How a product is cut: into how many parts, whether of columns, scratch memory, and each part's share of it."""
-    work, size, parts, by_columns = _no_work, 0, 1, N >= M
+    """How a product is cut: into how many parts, whether of columns, and how much scratch memory each can use."""
+    size, parts, by_columns = 0, 1, N >= M
     if M * N * K > _SMALL:
         if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
             steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
             parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
         size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize)
-        work = threads.workspace(parts * size)
-    return parts, by_columns, work, size
+    return parts, by_columns, size
 
 
-def _address(array):
-    return array.__array_interface__["data"][0]
+def at(array):
+    """Where the first element of *array* lies; 0 for an array of none, which stands for None."""
+    return array.__array_interface__["data"][0] if array.size else 0
 
 
 def sum_rows(x, row, scale=1.0):
@@ -117,6 +120,24 @@ def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col
         top, bottom, left, right = part_of(part, parts, by_columns, M, N, alpha)
         multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
                  alpha, beta, bias, address(work) + part * work_size, work_size)
+
+
+@native("number", "number", *["int"] * 14)
+def linear_part(low, high, part, parts, by_columns, N, O, K, x, w, b, norm, y, activation, work, work_size):
+    """One part of linear_fused_update_output, on addresses: 0 stands for no bias, and for no normalisation."""
+    number = type(low)
+    size = VECTOR_BYTES // lanes(low)
+    top, bottom, left, right = part_of(part, parts, by_columns, N, O, low)
+    multiply(N, O, K, top, bottom, left, right, x, K * size, size, w, size, K * size, y, O * size, size,
+             number(1), number(0), b, work, work_size)
+    for n in range(top, bottom):
+        run = carray(pointer(low, y + (n * O + left) * size), (right - left,))
+        if norm:
+            lines = carray(pointer(low, norm), (3, O))
+            center, factor, shift = lines[0, left:right], lines[1, left:right], lines[2, left:right]
+            for o in range(run.size):
+                run[o] = (run[o] - center[o]) * factor[o] + shift[o]
+        activate(run, activation, low, high)
 
 
 @inline

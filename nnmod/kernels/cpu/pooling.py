@@ -6,22 +6,37 @@ windows; the few windows at the ends of a row that padding cuts go one by one.
 """
 import numpy as np
 
-from . import threads
-from .compile import inline, jit
+from . import program, threads
+from .compile import call, inline, jit
+from .linear import at
+from .simd import address
 from .views import flat
-from .window_max import lanes, squares_max, windows_max
+from .window_max import lanes, squares, windows_max
 from .window_sum import window_add, window_sum
 
 
 def max_pool_update_output(x, y, argmax, kernel, stride, pad, dilation):
     """y <- the maximum of x over each window, argmax <- where it was.  See the reference."""
+    _ready_max_pool(x, y, argmax, kernel, stride, pad, dilation)(x)
+
+
+def _ready_max_pool(x, y, argmax, kernel, stride, pad, dilation):
+    """The same as a function of x, for one of this shape."""
     half = 16 // x.itemsize  # of a vector of squares_max
-    _, OD, OH, OW = y.shape
-    if (kernel == stride == (1, 2, 2) and pad == (0, 0, 0) and dilation == (1, 1, 1)
+    P, OD, OH, OW = y.shape
+    if not (kernel == stride == (1, 2, 2) and pad == (0, 0, 0) and dilation == (1, 1, 1)
             and OD == 1 and OW % half == 0 and OH * OW >= 2 * half):
+        return lambda x: _run(_max_update_output, y, kernel, x, y, argmax, *kernel, *stride, *pad, *dilation)
+
+    def run(x):
         _run(_max_of_squares, y, (1, 1, 1), x, y, argmax)
-    else:
-        _run(_max_update_output, y, kernel, x, y, argmax, *kernel, *stride, *pad, *dilation)
+
+    if P * OH * OW < 2 * threads.ELEMENTS_PER_THREAD or threads.get_num_threads() == 1:
+        run.step = program.step("squares", y, (0, P, at(y), at(argmax), *x.shape[2:], OH, OW))
+    return run
+
+
+max_pool_update_output.ready = _ready_max_pool
 
 
 def max_pool_update_grad_input(dy, argmax, dx):
@@ -94,18 +109,8 @@ def _max_update_output(start, stop, x, y, argmax, kd, kh, kw, sd, sh, sw, pd, ph
 
 @jit
 def _max_of_squares(start, stop, x, y, argmax):
-    """Windows of 2 x 2 side by side, in rows of whole halves of a vector."""
-    H, W = x.shape[2:]
-    OH, OW = y.shape[2:]
-    xs, ys, places = flat(x), flat(y), flat(argmax)
-    wide = lanes(x.dtype.type(0))
-    for plane in range(start, stop):
-        for block in range(0, OH * OW, wide):
-            t = min(block, OH * OW - wide)  # the last block overlaps the one before
-            row, left = t // OW, t % OW
-            first = 2 * (row * W + left)
-            second = first + wide if left + wide // 2 < OW else 2 * (row + 1) * W
-            squares_max(xs, ys, places, plane * H * W, first, second, plane * OH * OW + t, W)
+    call(squares, (x.dtype.type(0), address(x), start, stop, address(y), address(argmax), x.shape[2], x.shape[3],
+                   y.shape[2], y.shape[3]))
 
 
 @inline

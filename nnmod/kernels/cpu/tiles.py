@@ -51,6 +51,7 @@ def _emit_tile(e, rows, columns, tile, K, a, offsets, a_k, b, b_k, c, c_row, m, 
         return c + i * c_row + j * vector_bytes
 
     def step(a, b, sums):
+        b = e.unknown(b)  # LLVM leaves the loop as it is: two steps at a time need more registers than there are
         right = [e.load(b + j * vector_bytes) for j in range(columns)]
         left = [e.broadcast(e.get(a + offset)) for offset in offsets]
         return a + a_k, b + b_k, [e.fma(left[i], right[j], total) for (i, j), total in zip(tile, sums)]
@@ -126,18 +127,27 @@ def emit_stream(e, rows, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bia
 
     Several rows of b are added to c at a time, each from its start to its end.
     """
-    together = 8 // rows
+    # Rows that are 4096 bytes apart share a set of the L1 cache: a line of each is used up at once, and
+    # of short vectors fewer rows at a time leave room for what is fetched ahead.
+    side = min(2, 64 // e.vector_bytes)
+    together = 8 // rows if side == 1 else 4
     whole = n // e.lanes * e.lanes
 
-    def along(update):
-        """update(offset, mask) for all columns."""
-        with e.range(0, whole, e.lanes) as j:
-            update(j * e.item_bytes, None)
+    def along(update, side=1):
+        """update(offsets, mask) for all columns, *side* vectors at a time."""
+        step = side * e.lanes
+        first = n // step * step
+        with e.range(0, first, step) as j:
+            update([j * e.item_bytes + v * e.vector_bytes for v in range(side)], None)
+        if side > 1:
+            with e.range(first, whole, e.lanes) as j:
+                update([j * e.item_bytes], None)
         with e.when(whole < n):
-            update(whole * e.item_bytes, e.mask(n - whole))
+            update([whole * e.item_bytes], e.mask(n - whole))
 
-    def start(offset, mask):
+    def start(offsets, mask):
         for i in range(rows):
+            offset, = offsets
             there = c + i * c_row + offset
             value = [e.zero()]
             value = e.changed(beta.differs(0.0), lambda value: [e.load(there, mask) * e.broadcast(beta)], value)
@@ -149,15 +159,16 @@ def emit_stream(e, rows, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bia
                    for i in range(rows)]
         starts = [b + (k + r) * b_k for r in range(count)]
 
-        def update(offset, mask):
-            sums = [e.load(c + i * c_row + offset, mask) for i in range(rows)]
+        def update(offsets, mask):
+            places = [(i, offset) for i in range(rows) for offset in offsets]
+            sums = [e.load(c + i * c_row + offset, mask) for i, offset in places]
             for r in range(count):
-                row = e.load(starts[r] + offset, mask)
-                sums = [e.fma(weights[i][r], row, total) for i, total in enumerate(sums)]
-            for i, total in enumerate(sums):
+                row = {offset: e.load(starts[r] + offset, mask) for offset in offsets}
+                sums = [e.fma(weights[i][r], row[offset], total) for (i, offset), total in zip(places, sums)]
+            for (i, offset), total in zip(places, sums):
                 e.store(total, c + i * c_row + offset, mask)
 
-        along(update)
+        along(update, side)
 
     along(start)
     grouped = K // together * together

@@ -3,11 +3,15 @@
 Written in LLVM's instructions: of a loop over windows LLVM makes jumps, which random
 data turn into misses of the branch predictor, many times dearer than the comparison.
 """
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
+
+from .compile import native
+from .epilogue import pointer
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 #: Windows that are taken at once, in float32 and in float64.
@@ -74,6 +78,21 @@ def squares_max(typingctx, x, y, argmax, plane, first, second, to, W):
         return context.get_dummy_value()
 
     return types.void(x, y, argmax, *[types.int64] * 5), codegen
+
+
+@native("number", *["int"] * 9)
+def squares(like, x, start, stop, y, argmax, H, W, OH, OW):
+    """Windows of 2 x 2 side by side, in rows of whole halves of a vector: planes start .. stop, on addresses."""
+    xs, ys = carray(pointer(like, x), (stop * H * W,)), carray(pointer(like, y), (stop * OH * OW,))
+    places = carray(pointer(np.int32(0), argmax), (stop * OH * OW,))
+    wide = lanes(like)
+    for plane in range(start, stop):
+        for block in range(0, OH * OW, wide):
+            t = min(block, OH * OW - wide)  # the last block overlaps the one before
+            row, left = t // OW, t % OW
+            first = 2 * (row * W + left)
+            second = first + wide if left + wide // 2 < OW else 2 * (row + 1) * W
+            squares_max(xs, ys, places, plane * H * W, first, second, plane * OH * OW + t, W)
 
 
 @intrinsic

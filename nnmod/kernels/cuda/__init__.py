@@ -54,6 +54,7 @@ from .frames import temporal_conv_update_output as temporal_conv_update_output
 from .frames import temporal_conv_work_size as temporal_conv_work_size
 from .fused import conv2d_fused_update_output as conv2d_fused_update_output
 from .fused import conv2d_kept_size as conv2d_kept_size
+from .fused import joined as joined
 from .fused import linear_fused_update_output as linear_fused_update_output
 from .fused import norm_of_statistics as norm_of_statistics
 from .gradient import total_variation_update_grad_input as total_variation_update_grad_input

@@ -69,6 +69,17 @@ def conv2d_fused_update_output(x, w, b, norm, y, kept, stride, pad, dilation=(1,
     _finish(y, norm, activation, low, high)
 
 
+def joined(calls):
+    """Kernel calls as fewer calls, where a backend has such.
+
+    calls  pairs of a function of a tensor, made by kernels.ready, and that tensor; each but the first
+           reads what a call before it has written.  None in the place of the tensor is handed on.
+
+    Returns such pairs; the first takes the first one's tensor, or another of its shape.
+    """
+    return list(calls)
+
+
 def _finish(y, norm, activation, low, high):
     """Normalisation and activation of y (N, C, ...), in place."""
     with np.errstate(all="ignore"):
