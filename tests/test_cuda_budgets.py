@@ -23,9 +23,9 @@ SLACK = 8
 #: No kernel may ever take more.  With 128 of them two blocks of 256 threads are on a multiprocessor,
 #: which hides what a block waits for; sums of float64 take two each.
 MOST_REGISTERS = {"float32": 128, "float64": 184}
-#: The share of a multiprocessor's threads that are resident at least; and those of tiles, of windows in
-#: borders in three dimensions and sums over any of five, which count with many sizes, and of a convolution of
-#: single planes, whose loops the compiler unrolls.
+#: The share of a multiprocessor's threads that are resident at least; and those of tiles, of windows
+#: and borders in three dimensions and of sums over any of five, which count with many sizes, and of a
+#: convolution of single planes, whose loops the compiler unrolls.
 OCCUPANCY = {"float32": 0.375, "float64": 0.25}
 LESS_OCCUPANCY = {"float32": 0.24, "float64": 0.12}
 LARGE = ("linear.gemm", "gather.gather", "pooling.avg_pool", "pooling.max_pool", "broadcast.sum",
