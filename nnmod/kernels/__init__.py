@@ -209,6 +209,33 @@ def ready(kernel, *args):
     return make(*args) if make else lambda x: kernel(x, *args[1:])
 
 
+def settensorcores(kind):
+    """Let the GPU multiply float32 matrices, and convolve, on its tensor cores, with "tf32"; None: in float32.
+
+    tf32 rounds each factor to 11 significant bits, to the nearest: an error of 2**-11 of the factor at
+    most, so of 2**-10 of each product.  The products are exact then, and are added in float32.  float64
+    stays as it is, and so do products of up to four rows, which wait for memory alone.
+
+    It holds for all that follows in the process; the default is None, or what the environment variable
+    NNMOD_TENSOR_CORES says.  Raises ValueError for another kind and for a GPU of a compute capability
+    below 8.0, RuntimeError where there is no CUDA.
+    """
+    _tensor_cores().set_tensor_cores(kind)
+
+
+def gettensorcores():
+    """The kind that settensorcores asked for, or None."""
+    return _tensor_cores().get_tensor_cores()
+
+
+def _tensor_cores():
+    try:
+        from .cuda import tensor_cores
+    except ImportError as error:
+        raise RuntimeError(NO_CUDA) from error
+    return tensor_cores
+
+
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]

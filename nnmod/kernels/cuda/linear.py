@@ -164,7 +164,7 @@ def matrix_end(tile):
               f"    for i in range({tile.run_rows}):",
               f"        row = u(first_row + {row_of(tile)})",
               f"        for j in range({tile.run_columns}):",
-              f"            column = u(first_column + u(j // 4 * {tile.columns * 4 // tile.run_columns} + j % 4))",
+              f"            column = u(first_column + u(j // 4 * {tile.column_gap} + j % 4))",
               "            if row < M and column < N:",
               "                c_at = c_from + wide(row) * wide(N) + wide(column)",
               f"                c[c_at] = finish(c[c_at], column, N, {FINISH})"]
