@@ -9,7 +9,7 @@ from nnmod import kernels
 from nnmod.kernels import cuda
 from nnmod.kernels.cuda import linear, tensor_cores, tiles
 from nnmod.kernels.cuda.emulator import Kernel, KernelFault, UnknownInstruction
-from test_cuda_cases import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
+from test_cuda_modules import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
 from test_cuda_instructions import nearest_tf32
 
 TILES = [tile._replace(tensor=True) for tile in (tiles.LARGE, tiles.MIDDLE, tiles.SMALL)]

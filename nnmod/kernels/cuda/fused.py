@@ -47,8 +47,3 @@ def conv2d_fused_update_output(x, w, b, norm, y, kept, stride, pad, dilation=(1,
                                low=0.0, high=0.0):
     """y <- activation of the normalised convolution.  See the reference."""
     output(x, w, b, y, stride, pad, dilation, groups, End(norm, activation, low, high))
-
-
-def joined(calls):
-    """Kernel calls as they are: each is a launch of its own.  See the reference."""
-    return list(calls)
