@@ -1,7 +1,11 @@
 """What the GPU's assembler makes of a kernel: registers, spills, shared memory, instructions.
 
 Neither a GPU nor a driver is needed: nvJitLink, which comes with numba-cuda[cu13], assembles.
-Instructions are counted where the wheel nvidia-cuda-nvdisasm is installed too.
+Instructions are counted where the wheel nvidia-cuda-nvdisasm is installed too, as nnmod[cuda] does.
+
+``python tests/cuda_assembly.py`` compiles every kernel for the architecture, or the three, that the tests
+look at and writes what comes out into tests/cuda_budgets.json: what tests/test_cuda_budgets.py allows.
+``python tests/cuda_assembly.py all`` compiles every kernel for all three.
 """
 import collections
 import contextlib
@@ -13,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import numpy as np
 
@@ -21,9 +26,9 @@ from nnmod.kernels import cuda
 from nnmod.kernels.cuda import launch, target, tiles
 from nnmod.kernels.cuda.emulator.cache import cached, digest
 
-#: Kernels are compiled to PTX once, for 9.0.  They use nothing that 8.0 has not, so that the same
-#: text is assembled for all.
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+#: The generations of GPUs that kernels are compiled for, and their compute capabilities.
+ARCHITECTURES = {"sm_80": (8, 0), "sm_90": (9, 0), "sm_100": (10, 0)}
+BUDGETS = pathlib.Path(__file__).with_name("cuda_budgets.json")
 #: What a multiprocessor of each has: registers, bytes of shared memory, threads, blocks.
 PROCESSOR = {"sm_80": (65536, 164 << 10, 2048, 32), "sm_90": (65536, 228 << 10, 2048, 32),
              "sm_100": (65536, 228 << 10, 2048, 32)}
@@ -81,7 +86,9 @@ def kernels_of(dtype, others):
         _call(PRODUCTS_AND_SUMS, make)
         chosen = tiles.choose
         try:
-            for tile in (tiles.LARGE, tiles.MIDDLE, tiles.SMALL)[np.dtype(dtype).itemsize == 8:]:
+            single = np.dtype(dtype).itemsize == 4
+            for tile in [tile for plain in (tiles.LARGE, tiles.MIDDLE, tiles.SMALL)[not single:]
+                         for tile in (plain, plain._replace(tensor=True))[:1 + single]]:
                 tiles.choose = lambda *_, tile=tile: (tile, 2)
                 x = make.some(1, 8, 8, 8)
                 cuda.conv2d_update_output(x, make.some(8, 8, 1, 1), None, x.copy(), (1, 1), (0, 0))
@@ -145,9 +152,10 @@ PRODUCTS_AND_SUMS = {
 
 def assembled(kernel, types, architecture):
     """What the assembler says: registers; spilled, stack and shared bytes; instructions, if they can be counted."""
-    text = target.ptx(kernel, types, launch_bounds=getattr(kernel, "launch_bounds", None))
-    text = re.sub(r"^\.target sm_90\b.*", f".target {architecture}", text, flags=re.MULTILINE)
-    key = digest("what the assembler says", text, architecture, importlib.metadata.version("nvidia-nvjitlink"), bool(disassembler()))
+    text = target.ptx(kernel, types, ARCHITECTURES[architecture],
+                      launch_bounds=getattr(kernel, "launch_bounds", None))
+    key = digest("what the assembler says", text, architecture, importlib.metadata.version("nvidia-nvjitlink"),
+                 bool(disassembler()))
     return json.loads(cached(key, "json", lambda: json.dumps(_assembled(text, architecture)).encode()))
 
 
@@ -188,3 +196,46 @@ def occupancy(found, threads, architecture):
     per_warp = -(-found["registers"] * 32 // 256) * 256
     fits = min(registers // (per_warp * warps), shared // (found["shared"] + 1024), most // (32 * warps), blocks)
     return fits * warps * 32 / most
+
+
+# -- budgets -----------------------------------------------------------------------------------
+
+def chosen(kernel, types, architectures):
+    """Of a kernel the architectures that the tests look at: the largest tiles' all, one by its name of the others."""
+    if "128x128" in kernel.__name__:
+        return architectures
+    names = list(ARCHITECTURES)
+    name = f"{kernel.__module__} {kernel.__name__} {' '.join(map(str, types))}"
+    return [a for a in architectures if a == names[zlib.crc32(name.encode()) % len(names)]]
+
+
+def budgets():
+    """{kernel and dtype: {architecture: registers, "shared": bytes}}, as measured."""
+    return json.loads(BUDGETS.read_text())
+
+
+def measure(everything=False):
+    """Compile kernels and write down what they take: for the architectures that the tests look at, or all."""
+    from cuda_kernels import label
+
+    table = {}
+    for dtype in ("float32", "float64"):
+        for others in (False, True):
+            for kernel, types in kernels_of(dtype, others):
+                names = tuple(ARCHITECTURES)
+                for architecture in names if everything else chosen(kernel, types, names):
+                    said, name = assembled(kernel, types, architecture), f"{label(kernel)} {dtype}"
+                    entry = table.setdefault(name, {})
+                    for what, number in ((architecture, said["registers"]), ("shared", said["shared"])):
+                        entry[what] = max(number, entry.get(what, 0))
+                    print(name, architecture, said["registers"], said["shared"], said["spilled"], flush=True)
+    BUDGETS.write_text("{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(table[name])}" for name in sorted(table))
+                       + "\n}\n")
+
+
+if __name__ == "__main__":
+    if not available():
+        raise SystemExit("numba-cuda[cu13] is not installed: pip install 'nnmod[cuda]'")
+    if "cuda_assembly" not in sys.modules:  # what cuda_kernels imports is this module
+        sys.modules["cuda_assembly"] = sys.modules["__main__"]
+    measure(sys.argv[1:] == ["all"])

@@ -52,6 +52,28 @@ def _pairs(m, k, C, O):
     return pairs, cut(1, O), cut(0, C)
 
 
+def _rois(m, dtype):
+    """Regions of three images: inside, beside, over and upside down, on pixels' borders, and at random."""
+    regions = [[0, 0, 0, 10, 8], [2, -40, -9, -20, -3], [1, 30, 2, 60, 5], [1, -5, -5, 40, 40], [0, 9, 9, 2, 1],
+               [2, 3, 3, 3, 3], [1, 2.5, 1.5, 6.5, 4.5], [1, -2.5, -1.5, 6.5, 3.5], [0, 1.1, 0.9, 1.2, 14.3]]
+    random = np.column_stack([np.arange(20) % 3, m._rng.uniform(-8, 25, (20, 4))])
+    return np.concatenate([regions, random]).astype(dtype)
+
+
+def _pixels(m):
+    """Images with a NaN, and with two largest elements side by side."""
+    x = m.some(3, 2, 9, 11)
+    x[0, 1, 4, 5], x[1, 0, 3, 3:5] = np.nan, 9
+    return x
+
+
+def _maxima(m, rois, v2):
+    """Where the maxima of regions are, as the forward kernel leaves it."""
+    y, indices = m.out(len(rois), 2, 3, 4), m.out(len(rois), 2, 3, 4, dtype=np.int32)
+    reference.roi_pool_update_output(_pixels(m), rois, y, indices, 0.7, v2)
+    return indices
+
+
 def _grid(m, *shape):
     grid = m._rng.uniform(-1.3, 1.3, (*shape, 2)).astype(m.dtype)
     grid.ravel()[:3] = np.nan, np.inf, -1
@@ -161,6 +183,14 @@ CALLS = {
     "sample_bilinear_update_output": lambda m: [(m.some(3, 6, 7, 4), _grid(m, 3, 5, 9), m.out(3, 5, 9, 4))],
     "sample_bilinear_update_grad_input": lambda m: [(m.some(3, 6, 7, 4), _grid(m, 3, 5, 9), m.some(3, 5, 9, 4),
                                                      m.out(3, 6, 7, 4), m.out(3, 5, 9, 2))],
+    "roi_pool_update_output": lambda m: [
+        (_pixels(m), _rois(m, dtype), m.out(len(_rois(m, dtype)), 2, 3, 4), m.out(len(_rois(m, dtype)), 2, 3, 4,
+                                                                                  dtype=np.int32), scale, v2)
+        for dtype, scale, v2 in ((m.dtype, 0.7, True), (m.dtype, 0.7, False), (np.int64, 0.5, True))]
+        + [(_pixels(m), _rois(m, m.dtype)[:0], m.out(0, 2, 3, 4), m.out(0, 2, 3, 4, dtype=np.int32), 1.0, True)],
+    "roi_pool_update_grad_input": lambda m: [
+        (m.some(len(rois), 2, 3, 4), rois, _maxima(m, rois, v2), m.out(3, 2, 9, 11))
+        for rois, v2 in ((_rois(m, m.dtype), True), (_rois(m, m.dtype), False), (_rois(m, m.dtype)[:0], True))],
     "index_axis": lambda m: [(m.some(3, 50, 7), m.below(50, 20, dtype=np.int32), m.out(3, 20, 7)),
                    (m.some(1, 500, 1), m.below(500, 300), m.out(1, 300, 1))],
     "index_axis_update_grad_input": lambda m: [(m.some(3, 40, 7), m.below(20, 40, dtype=np.int32), m.out(3, 20, 7)),

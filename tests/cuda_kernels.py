@@ -64,7 +64,8 @@ def text(found):
              "What the assembler says", "-----------------------", "",
              "For compute capability 9.0: registers of a thread, shared memory of a block, the share of a",
              "multiprocessor's threads that can be resident, and instructions in the kernel's text: fused",
-             "multiply-adds, loads from shared memory of 16 bytes, loads from and stores to global memory (those",
+             "multiply-adds (a warp's product of 16 x 8 x 8 counts as one: the tiles with tf32 in their names are on",
+             "tensor cores), loads from shared memory of 16 bytes, loads from and stores to global memory (those",
              "of 16 bytes among them).  No kernel spills registers.", "",
              ".. list-table::", "   :header-rows: 1", "", "   * - kernel", "     - dtype", "     - registers",
              "     - shared", "     - occupancy", "     - instructions", "     - FMA", "     - LDS.128",
@@ -75,7 +76,7 @@ def text(found):
                 for kind in ("LDS", "LDG", "STG")}
         lines += [f"   * - {label(kernel)}", f"     - {dtype}", f"     - {said['registers']}",
                   f"     - {said['shared']}",
-                  f"     - {resident:.0%}", f"     - {sum(kinds.values())}", f"     - {count(said, 'FFMA', 'DFMA')}",
+                  f"     - {resident:.0%}", f"     - {sum(kinds.values())}", f"     - {count(said, 'FFMA', 'DFMA', 'HMMA')}",
                   f"     - {wide['LDS']}", f"     - {count(said, 'LDG')} ({wide['LDG']})",
                   f"     - {count(said, 'STG')} ({wide['STG']})"]
     return "\n".join(lines) + "\n"

@@ -10,9 +10,7 @@ PAGE = pathlib.Path(__file__).parent.parent / "docs" / "cuda_classes.rst"
 
 #: Classes without a CUDA path, and the reason.  tests/test_cuda_modules.py fails where a class of
 #: this list runs, and where one that is not in it does not.
-NOT_ON_CUDA = {
-    "ROIPooling": "no: its kernels have no CUDA twin yet",
-}
+NOT_ON_CUDA = {}
 
 #: Classes that are no layers of their own: what is made of them runs where its parts do.
 BASES = {"Module", "Container", "Branching", "Criterion", "PointwiseCriterion", "Elementwise", "AbstractRecurrent"}

@@ -81,6 +81,27 @@ def quiet():
         yield
 
 
+def nearest_tf32(x):
+    """float32 to the nearest number of 10 bits behind the point, ties away from 0."""
+    near = ((x.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+    return np.where(np.isnan(x), x, near)
+
+
+def test_rounding_to_tf32():
+    ties = np.float32([1 + 2**-11, 1 + 2**-11 - 2**-23, 1 + 3 * 2**-11, -1 - 2**-11, 2**-126 + 2**-137, 2**-140,
+                       2**-136 - 2**-149, 2**-137, np.finfo(np.float32).max, 3.4e38, 65504, -1e-3])
+    x = np.concatenate([F32, ties, np.random.default_rng(0).standard_normal(200).astype(np.float32)])
+    actual = run("cvt.rna.tf32.f32 {d}, {a}", ["f32"], "b32", [x]).view(np.float32)
+    same(actual, nearest_tf32(x))
+    # Beside whole numbers of the last place, where there are no ties to argue about.
+    usual = np.isfinite(x) & (np.abs(x) > 1e-30) & (np.abs(x) < 1e30)
+    place = 2.0 ** (np.floor(np.log2(np.abs(x[usual].astype(np.float64)))) - 10)
+    assert (np.abs(actual[usual] - x[usual].astype(np.float64)) <= place / 2).all()
+    assert (actual[usual] / place % 1 == 0).all()
+    with pytest.raises(UnknownInstruction, match="cvt.rna.satfinite.tf32.f32"):
+        run("cvt.rna.satfinite.tf32.f32 {d}, {a}", ["f32"], "b32", [x])
+
+
 def flush(x):
     return np.where(np.abs(x) < np.float32(1.1754944e-38), np.copysign(np.float32(0), x), x)
 

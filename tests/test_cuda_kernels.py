@@ -12,10 +12,7 @@ from nnmod.kernels import cuda, reference
 FOLDER = pathlib.Path(cuda.__file__).parent
 
 #: Kernels without a twin, and the reason.
-NO_TWIN = {
-    "roi_pool_update_output": "ROIPooling runs on the CPU only",
-    "roi_pool_update_grad_input": "ROIPooling runs on the CPU only",
-}
+NO_TWIN = {}
 
 NAMES = sorted(name for name, value in vars(reference).items() if inspect.isfunction(value))
 

@@ -75,7 +75,8 @@ def device():
         try:
             from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
         except ImportError as error:
-            raise RuntimeError(NO_CUDA) from error
+            emulate = os.environ.get("NNMOD_CUDA") == "emulate"
+            raise RuntimeError(NO_EMULATOR if emulate else NO_CUDA) from error
         engine.engine()
         array.register()
     return device_types[0]
@@ -84,6 +85,8 @@ def device():
 #: What is said where there is no CUDA.
 NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
            "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+NO_EMULATOR = ("NNMOD_CUDA=emulate runs CUDA kernels on the CPU, and needs the compiler for GPUs: "
+               "pip install 'nnmod[cuda]'")
 
 
 def _cuda_backend():
@@ -206,9 +209,60 @@ def ready(kernel, *args):
     return make(*args) if make else lambda x: kernel(x, *args[1:])
 
 
+def settensorcores(kind):
+    """Let the GPU multiply float32 matrices, and convolve, on its tensor cores, with "tf32"; None: in float32.
+
+    tf32 rounds each factor to 11 significant bits, to the nearest: an error of 2**-11 of the factor at
+    most, so of 2**-10 of each product.  The products are exact then, and are added in float32.  float64
+    stays as it is, and so do products of up to four rows, which wait for memory alone.
+
+    It holds for all that follows in the process; the default is None, or what the environment variable
+    NNMOD_TENSOR_CORES says.  Raises ValueError for another kind and for a GPU of a compute capability
+    below 8.0, RuntimeError where there is no CUDA.
+    """
+    _tensor_cores().set_tensor_cores(kind)
+
+
+def gettensorcores():
+    """The kind that settensorcores asked for, or None."""
+    return _tensor_cores().get_tensor_cores()
+
+
+def _tensor_cores():
+    try:
+        from .cuda import tensor_cores
+    except ImportError as error:
+        raise RuntimeError(NO_CUDA) from error
+    return tensor_cores
+
+
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
+
+
+def setcudalibrary(name):
+    """Let the library *name*, "cublas", multiply matrices on the GPU; None: nnmod's own kernels.
+
+    cuBLAS computes in float32 and float64, and never in tf32.  It holds for all that follows in the
+    process; the default is None, or "cublas" where the environment has NNMOD_CUBLAS=1.  Raises
+    ImportError where the library is not installed, RuntimeError where there is no GPU (the emulator is
+    none), ValueError for another name; then nothing has changed.
+    """
+    _vendor().use(name)
+
+
+def getcudalibrary():
+    """The library that setcudalibrary asked for, or None."""
+    return _vendor().used()
+
+
+def _vendor():
+    try:
+        from .cuda import vendor
+    except ImportError as error:
+        raise RuntimeError(NO_CUDA) from error
+    return vendor
 
 
 @contextlib.contextmanager

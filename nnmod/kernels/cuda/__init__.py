@@ -54,6 +54,7 @@ from .frames import temporal_conv_update_output as temporal_conv_update_output
 from .frames import temporal_conv_work_size as temporal_conv_work_size
 from .fused import conv2d_fused_update_output as conv2d_fused_update_output
 from .fused import conv2d_kept_size as conv2d_kept_size
+from .fused import joined as joined
 from .fused import linear_fused_update_output as linear_fused_update_output
 from .fused import norm_of_statistics as norm_of_statistics
 from .gradient import total_variation_update_grad_input as total_variation_update_grad_input
@@ -154,6 +155,8 @@ from .row_convolution import row_conv_update_output as row_conv_update_output
 from .row_convolution import row_conv_work_size as row_conv_work_size
 from .sampling import affine_grid_update_grad_input as affine_grid_update_grad_input
 from .sampling import affine_grid_update_output as affine_grid_update_output
+from .sampling import roi_pool_update_grad_input as roi_pool_update_grad_input
+from .sampling import roi_pool_update_output as roi_pool_update_output
 from .sampling import sample_bilinear_update_grad_input as sample_bilinear_update_grad_input
 from .sampling import sample_bilinear_update_output as sample_bilinear_update_output
 from .sigmoid import gated_linear_unit_update_grad_input as gated_linear_unit_update_grad_input

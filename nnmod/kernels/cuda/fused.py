@@ -27,6 +27,11 @@ def _norm_of_statistics(c, w, has_w, b, has_b, mean, var, norm, eps):
     norm[2 * C + c] = b[c] if has_b else type(eps)(0)
 
 
+def joined(calls):
+    """Kernel calls as fewer calls: here as they are, since launches do not wait.  See the reference."""
+    return list(calls)
+
+
 def linear_fused_update_output(x, w, b, norm, y, activation=0, low=0.0, high=0.0):
     """y <- activation of the normalised x w^T + b.  See the reference."""
     N, O = y.shape

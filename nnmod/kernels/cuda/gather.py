@@ -289,7 +289,7 @@ def _end(tile):
     # What a thread has just stored, it reads again from the cache: nobody else touches it.
     lines += ["if activation or has_norm:",
               f"    for j in range({tile.run_columns}):",
-              f"        column = u(first_column + u(j // 4 * {tile.columns * 4 // tile.run_columns} + j % 4))",
+              f"        column = u(first_column + u(j // 4 * {tile.column_gap} + j % 4))",
               "        n, rest = divide(column, plane_c, plane_c_factor, plane_c_shift)",
               "        over, across = divide(rest, line_c, line_c_factor, line_c_shift)",
               "        y_at = placed(y_from, n, over, across, y_n, y_u, y_v)",

@@ -16,7 +16,8 @@ def pad3d_update_output(x, y, pad, mode):
 
 def pad3d_update_grad_input(dy, dx, pad, mode):
     """dx <- for each element, the sum of the dy at all places that show it.  See the reference."""
-    each(_pad_grad, dx.size, dy, dx, *pad, cpu._MODES[mode])
+    # Three parts of a side, as an argument: with a constant the compiler unrolls 27 loops, in 250 registers.
+    each(_pad_grad, dx.size, dy, dx, *pad, cpu._MODES[mode], 3)
 
 
 @device
@@ -56,18 +57,18 @@ def _pad(i, x, y, front, top, left, mode):
 
 
 @per_item
-def _pad_grad(i, dy, dx, front, top, left, mode):
+def _pad_grad(i, dy, dx, front, top, left, mode, parts):
     i, w = split(i, dx.shape[3])
     i, h = split(i, dx.shape[2])
     p, d = split(i, dx.shape[1])
     total = dx.dtype.type(0)
-    for part_d in range(3):
+    for part_d in range(parts):
         first_d, last_d = _places(part_d, d, dx.shape[1], dy.shape[1], front, mode)
         for at_d in range(first_d, last_d):
-            for part_h in range(3):
+            for part_h in range(parts):
                 first_h, last_h = _places(part_h, h, dx.shape[2], dy.shape[2], top, mode)
                 for at_h in range(first_h, last_h):
-                    for part_w in range(3):
+                    for part_w in range(parts):
                         first_w, last_w = _places(part_w, w, dx.shape[3], dy.shape[3], left, mode)
                         for at_w in range(first_w, last_w):
                             total += dy[p, at_d, at_h, at_w]

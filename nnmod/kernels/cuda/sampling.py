@@ -1,13 +1,14 @@
-"""Grids of places and images at them, on the device.  Meaning and shapes: kernels/reference/sampling.py.
+"""Grids of places and images at them, and regions, on the device.  Meaning and shapes: kernels/reference/sampling.py.
 
 The gradient of an image is gathered: the thread of a pixel walks all places of its image and
-takes those beside it, so that no two threads add to one pixel.
+takes those beside it, so that no two threads add to one pixel.  With regions it walks those
+whose maxima lie around it, in the order in which the reference adds them.
 """
 import math
 
 import numpy as np
 
-from .compile import device, each, each_warp, per_item, per_warp, split, warp_sum
+from .compile import device, each, each_warp, per_item, per_warp, split, warp_sum, wide
 from .launch import scratch
 
 #: Where a place lies that is near no pixel.
@@ -146,3 +147,91 @@ def _image_grad(i, x, grid, dy, corners, dx):
             _, v, _ = _around(grid[n, row, column, 1], x.shape[2])
             total += (u if down else one - u) * (v if right else one - v) * dy[n, row, column, c]
     dx[n, h, w, c] = total
+
+
+def roi_pool_update_output(x, rois, y, indices, scale, v2):
+    """y[r, c, i, j] <- the largest element of x[n, c] in bin (i, j) of region r.  See the reference."""
+    h, w = y.shape[2:]
+    borders = scratch(x, (len(rois), h + w, 2), np.int32)
+    each(_borders, len(rois) * (h + w), rois, borders, np.int64(h), np.int64(x.shape[2]), np.int64(x.shape[3]),
+         np.float64(scale), np.uint32(bool(v2)))
+    each(_roi_pool, y.size, x, rois, borders, y, indices)
+
+
+def roi_pool_update_grad_input(dy, rois, indices, dx):
+    """dx <- each dy, added to the element that was the largest.  See the reference."""
+    extent = scratch(dx, (*dy.shape[:2], 2), np.int32)
+    each(_extents, dy.shape[0] * dy.shape[1], indices, extent)
+    each(_roi_pool_grad, dx.size, dy, rois, indices, extent, dx)
+
+
+@device
+def _edge(value, scale):
+    """An edge of a region in pixels, rounded half away from 0."""
+    value = np.float64(value) * scale
+    return np.int64(math.floor(value + 0.5)) if value >= 0.0 else np.int64(math.ceil(value - 0.5))
+
+
+@per_item
+@wide("edges are scaled and rounded as on the CPU, so that bins are the same")
+def _borders(i, rois, borders, bins, height, width, scale, v2):
+    r, k = split(i, borders.shape[1])
+    # The rows' bins come first.  Their borders k length / count are rounded as integers: exactly.
+    count, size, first = bins, height, 2
+    if k >= bins:
+        k, count, size, first = k - bins, borders.shape[1] - bins, width, 1
+    start, stop = _edge(rois[r, first], scale), _edge(rois[r, first + 2], scale)
+    length = max(stop - start + (0 if v2 else 1), 1)
+    low, high = k * length, (k + 1) * length
+    if v2:
+        low, high = (2 * low + count) // (2 * count), (2 * high + count) // (2 * count)
+    else:
+        low, high = low // count, (high + count - 1) // count
+    place = i - r * borders.shape[1]
+    borders[r, place, 0] = min(max(low + start, 0), size)
+    borders[r, place, 1] = min(max(high + start, 0), size)
+
+
+@per_item
+def _roi_pool(i, x, rois, borders, y, indices):
+    i, column = split(i, y.shape[3])
+    i, row = split(i, y.shape[2])
+    r, c = split(i, y.shape[1])
+    n = np.int64(rois[r, 0])
+    best, place = x.dtype.type(0), np.int32(-1)
+    for h in range(borders[r, row, 0], borders[r, row, 1]):
+        for w in range(borders[r, y.shape[2] + column, 0], borders[r, y.shape[2] + column, 1]):
+            value = x[n, c, h, w]
+            # A NaN is larger than everything, and stays.
+            if place < 0 or value > best or (value != value and best == best):
+                best, place = value, np.int32(h * x.shape[3] + w)
+    y[r, c, row, column] = best
+    indices[r, c, row, column] = place
+
+
+@per_item
+def _extents(i, indices, extent):
+    r, c = split(i, indices.shape[1])
+    first, last = np.int32(2**31 - 1), np.int32(-1)
+    for row in range(indices.shape[2]):
+        for column in range(indices.shape[3]):
+            place = indices[r, c, row, column]
+            if place >= 0:
+                first, last = min(first, place), max(last, place)
+    extent[r, c, 0], extent[r, c, 1] = first, last
+
+
+@per_item
+def _roi_pool_grad(i, dy, rois, indices, extent, dx):
+    i, w = split(i, dx.shape[3])
+    i, h = split(i, dx.shape[2])
+    n, c = split(i, dx.shape[1])
+    here = h * dx.shape[3] + w
+    total = dx.dtype.type(0)
+    for r in range(dy.shape[0]):
+        if np.int64(rois[r, 0]) == n and extent[r, c, 0] <= here <= extent[r, c, 1]:
+            for row in range(dy.shape[2]):
+                for column in range(dy.shape[3]):
+                    if indices[r, c, row, column] == here:
+                        total += dy[r, c, row, column]
+    dx[n, c, h, w] = total

@@ -5,6 +5,10 @@ one of b, four numbers a thread, into shared memory, and every thread multiplies
 that it holds in registers.  Shared memory is double: while one half is multiplied, the next
 slice is already on its way from global memory, in registers.
 
+On tensor cores a warp multiplies both slices together.  Which rows and columns of its part of
+the tile the hardware's places stand for is free: they are dealt out so that every thread reads
+its factors by 4 and ends up with runs of four, and all else is as without.
+
 Where a and b come from and where c goes differs: a kernel is the loop below with its own lines
 for that (see :func:`tiled_kernel`).  The multiplications are written out one by one, as LLVM
 code: in Python's text they would take minutes to compile.
@@ -18,14 +22,15 @@ from llvmlite import ir
 from numba.cuda import types
 
 from .target import cuda
+from .tensor_cores import get_tensor_cores, multiply_add, tf32
 from .vectors import aligned, intrinsic, load4, pointer4, store4
 
 #: A slice of a tile is so many numbers deep: then each thread loads four of a and four of b.
 DEPTH = 8
 
 
-class Tile(namedtuple("Tile", "rows columns run_rows run_columns")):
-    """So many rows and columns of c to a block, and to a thread of it."""
+class Tile(namedtuple("Tile", "rows columns run_rows run_columns tensor", defaults=(False,))):
+    """So many rows and columns of c to a block, and to a thread of it; tensor: on tensor cores."""
 
     @property
     def threads(self):
@@ -35,7 +40,21 @@ class Tile(namedtuple("Tile", "rows columns run_rows run_columns")):
     @property
     def name(self):
         """Such as "64x64"."""
-        return f"{self.rows}x{self.columns}"
+        return f"{self.rows}x{self.columns}" + "_tf32" * self.tensor
+
+    @property
+    def row_gap(self):
+        """How far it is from the first four rows of a thread's run to the next four."""
+        return 32 if self.tensor else self.rows * 4 // self.run_rows
+
+    @property
+    def column_gap(self):
+        """The same for columns."""
+        return 4 if self.tensor else self.columns * 4 // self.run_columns
+
+    def pitch(self, size):
+        """The distance of rows in shared memory: with the gap, what threads read together is in different banks."""
+        return size + (8 if self.tensor else 4)
 
 
 LARGE, MIDDLE, SMALL = Tile(128, 128, 8, 8), Tile(64, 64, 8, 4), Tile(32, 32, 4, 4)
@@ -55,6 +74,8 @@ def choose(rows, columns, depth, dtype, batches=1):
     of its own, and the parts are then added in a fixed order.
     """
     tiles = [LARGE, MIDDLE, SMALL] if np.dtype(dtype).itemsize == 4 else [MIDDLE, SMALL]
+    if np.dtype(dtype).itemsize == 4 and get_tensor_cores():
+        tiles = [tile._replace(tensor=True) for tile in tiles]
     for tile in tiles:
         blocks = batches * -(-rows // tile.rows) * -(-columns // tile.columns)
         if blocks >= PROCESSORS:
@@ -87,40 +108,100 @@ def tiled_kernel(name, dtype, tile, arguments, begin, load, store_a, store_b, en
     are the distances of rows in shared memory, ``place`` is shared memory for four unsigned ints,
     ``thread`` is the thread's number, and its run begins at ``run_top``, ``run_left`` of the tile.
     """
-    a_gap, b_gap = tile.rows * 4 // tile.run_rows, tile.columns * 4 // tile.run_columns
+    store_a, store_b = (_rounded("a") + store_a, _rounded("b") + store_b) if tile.tensor else (store_a, store_b)
     lines = [f"def {name}({arguments}):",
-             f"    shared_a = cuda.shared.array({2 * DEPTH * pitch(tile.rows)}, number, alignment=16)",
-             f"    shared_b = cuda.shared.array({2 * DEPTH * pitch(tile.columns)}, number, alignment=16)",
+             f"    shared_a = cuda.shared.array({2 * DEPTH * tile.pitch(tile.rows)}, number, alignment=16)",
+             f"    shared_b = cuda.shared.array({2 * DEPTH * tile.pitch(tile.columns)}, number, alignment=16)",
              "    place = cuda.shared.array(4, u)",
              "    thread = u(cuda.threadIdx.x)",
-             "    block = u(cuda.blockIdx.x)",
-             f"    run_left = (thread % u({b_gap // 4})) * u(4)",
-             f"    run_top = (thread // u({b_gap // 4})) * u(4)"]
+             "    block = u(cuda.blockIdx.x)", *indented(_runs(tile), 4)]
     lines += indented(begin, 4)
     lines += [f"    sums = cuda.local.array({tile.run_rows * tile.run_columns}, number)", "    clear(sums)",
               "    k = first", *indented(load, 4), "    at = u(0)", *indented(store_a, 4), *indented(store_b, 4),
               "    cuda.syncthreads()", "    half = u(0)",
               "    while True:",
               f"        k = u(k + u({DEPTH}))", "        more = k < last", "        if more:", *indented(load, 12),
-              f"        multiply(sums, shared_a, u(half * u({DEPTH}) * u(PITCH_A) + run_top),",
-              f"                 shared_b, u(half * u({DEPTH}) * u(PITCH_B) + run_left))"]
+              f"        multiply(sums, shared_a, u(half * u({DEPTH}) * u(PITCH_A) + read_a),",
+              f"                 shared_b, u(half * u({DEPTH}) * u(PITCH_B) + read_b))"]
     # The other half was last read before the barrier of the round before: it is free.
     lines += ["        if not more:", "            break", "        half = half ^ u(1)",
               f"        at = u(half * u({DEPTH}))",
               *indented(store_a, 8), *indented(store_b, 8), "        cuda.syncthreads()"]
     lines += indented(end, 4)
     space = {"cuda": cuda, "u": np.uint32, "wide": np.uint64, "number": np.dtype(dtype).type, "load4": load4,
-             "store4": store4, "multiply": multiplier(tile), "clear": clearer(tile), "rotate": rotator(tile),
-             "aligned": aligned, "PITCH_A": pitch(tile.rows), "PITCH_B": pitch(tile.columns),
+             "store4": store4, "tf32": tf32, "multiply": tensor_multiplier(tile) if tile.tensor else multiplier(tile), "clear": clearer(tile), "rotate": rotator(tile),
+             "aligned": aligned, "PITCH_A": tile.pitch(tile.rows),
+             "PITCH_B": tile.pitch(tile.columns),
              **{f"sum4_{n}": quad(n) for n in range(0, tile.run_columns, 4)}, **names}
     made = compiled(name, lines, space)
-    made.launch_bounds = tile.threads, BLOCKS_PER_PROCESSOR[tile] if np.dtype(dtype).itemsize == 4 else 1
+    made.launch_bounds = tile.threads, BLOCKS_PER_PROCESSOR[tile._replace(tensor=False)] if np.dtype(dtype).itemsize == 4 else 1
     return made
 
 
-def pitch(size):
-    """The distance of rows in shared memory: with four more, no column is all in one or two banks."""
-    return size + 4
+def _runs(tile):
+    """Source: where a thread's run begins in the tile, and where in a slice it begins to read."""
+    if not tile.tensor:
+        across = tile.columns // tile.run_columns
+        return f"""
+run_left = (thread % u({across})) * u(4)
+run_top = (thread // u({across})) * u(4)
+read_a, read_b = run_top, run_left
+"""
+    # A warp has 8 run_rows rows and 4 run_columns columns.  Of its threads g = lane // 4 reads rows
+    # from 4 g on, and every 32 rows, and columns from run_columns / 2 g on, for k = lane % 4 and 4 more.
+    warps = tile.columns // (4 * tile.run_columns)
+    return f"""
+lane, warp = u(thread % u(32)), u(thread // u(32))
+warp_left = u(u(warp % u({warps})) * u({4 * tile.run_columns}))
+run_left = u(warp_left + u(lane % u(4)) * u({tile.run_columns}))
+run_top = u(u(warp // u({warps})) * u({8 * tile.run_rows}) + u(lane // u(4)) * u(4))
+read_a = u(u(lane % u(4)) * u(PITCH_A) + run_top)
+read_b = u(u(lane % u(4)) * u(PITCH_B) + warp_left + u(lane // u(4)) * u({tile.run_columns // 2}))
+"""
+
+
+def _rounded(x):
+    """Source: round what a thread has loaded."""
+    return f"{x}0, {x}1, {x}2, {x}3 = tf32({x}0), tf32({x}1), tf32({x}2), tf32({x}3)\n"
+
+
+@functools.cache
+def tensor_multiplier(tile):
+    """``multiply(sums, a, a_at, b, b_at)`` as multiplier, of a warp, on tensor cores.
+
+    The hardware's product has 16 rows and 8 columns (tensor_cores.multiply_add says who has what).
+    Row g of half h of product i stands for row 4 g + j of the warp's part, with 2 i + h = j below 4, and
+    32 rows further from 4 on; column g of product j for column run_columns / 2 g + j.  So a thread's
+    rows are four and four together, and of columns it has run_columns side by side.
+    """
+    @intrinsic
+    def multiply(typingctx, sums, a, a_at, b, b_at):
+        def codegen(context, builder, signature, args):
+            memory = context.make_array(sums)(context, builder, args[0]).data
+            shared_a, shared_b = signature.args[1], signature.args[3]
+            across = tile.run_columns // 2
+            places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
+            values = [builder.load(place) for place in places]
+            x, y = [], []
+            for k in (0, 4):
+                row_a, row_b = k * tile.pitch(tile.rows), k * tile.pitch(tile.columns)
+                x.append([value for quad in range(0, tile.run_rows, 4) for value in _vector(
+                    context, builder, shared_a, args[1], args[2], row_a + quad * 8, 4)])
+                y.append(_vector(context, builder, shared_b, args[3], args[4], row_b, across))
+            for i in range(0, tile.run_rows, 2):
+                for j in range(across):
+                    mine = [row * tile.run_columns + column for row in (i, i + 1) for column in (j, across + j)]
+                    new = multiply_add(builder, (x[0][i], x[0][i + 1], x[1][i], x[1][i + 1]), (y[0][j], y[1][j]),
+                                       [values[n] for n in mine])
+                    for n, value in zip(mine, new):
+                        values[n] = value
+            for value, place in zip(values, places):
+                builder.store(value, place)
+            return context.get_dummy_value()
+
+        return types.void(sums, a, a_at, b, b_at), codegen
+
+    return multiply
 
 
 @functools.cache
@@ -138,7 +219,7 @@ def multiplier(tile):
             places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
             values = [builder.load(place) for place in places]
             for depth in range(DEPTH):
-                row_a, row_b = depth * pitch(tile.rows), depth * pitch(tile.columns)
+                row_a, row_b = depth * tile.pitch(tile.rows), depth * tile.pitch(tile.columns)
                 x = _run(context, builder, shared_a, args[1], args[2], row_a, tile.run_rows, tile.rows)
                 y = _run(context, builder, shared_b, args[3], args[4], row_b, tile.run_columns, tile.columns)
                 for i, xi in enumerate(x):
@@ -190,12 +271,16 @@ def clearer(tile):
 
 def _run(context, builder, kind, array, at, offset, run, size):
     """A thread's run of one row of shared memory: quads, evenly spread over *size*."""
-    values = []
-    for quad in range(run // 4):
-        index = builder.add(at, ir.Constant(at.type, offset + quad * (size * 4 // run)))
-        vector = builder.load(pointer4(context, builder, kind, array, index), align=16)
-        values += [builder.extract_element(vector, _int(i)) for i in range(4)]
-    return values
+    return [value for quad in range(run // 4) for value in _vector(
+        context, builder, kind, array, at, offset + quad * (size * 4 // run), 4)]
+
+
+def _vector(context, builder, kind, array, at, offset, count):
+    """*count* numbers of shared memory side by side, *offset* after *at*, by one load."""
+    index = builder.add(at, ir.Constant(at.type, offset))
+    pointer = pointer4(context, builder, kind, array, index, count)
+    vector = builder.load(pointer, align=16 if count == 4 else 8)
+    return [builder.extract_element(vector, _int(i)) for i in range(count)]
 
 
 def _int(n):
@@ -219,12 +304,12 @@ def quad(first):
 
 def row_of(tile):
     """Source: how far row number i of a thread's run is from the first."""
-    return f"u(i // 4 * {tile.rows * 4 // tile.run_rows} + i % 4)"
+    return f"u(i // 4 * {tile.row_gap} + i % 4)"
 
 
 def column_of(tile, quad):
     """Source: how far quad number *quad* of a thread's run of columns is from the first."""
-    return f"u({quad * (tile.columns * 4 // tile.run_columns)})"
+    return f"u({quad * tile.column_gap})"
 
 
 def indented(lines, spaces):

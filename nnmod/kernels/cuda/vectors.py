@@ -18,12 +18,12 @@ def intrinsic(function):
     return made
 
 
-def pointer4(context, builder, kind, array, index):
-    """Where the vector of four from *index* on is, for code that builds LLVM's."""
+def pointer4(context, builder, kind, array, index, count=4):
+    """Where the vector of four, or *count*, from *index* on is, for code that builds LLVM's."""
     data = context.make_array(kind)(context, builder, array).data
     wide = ir.IntType(64)
     at = builder.gep(data, [builder.zext(index, wide) if index.type.width < 64 else index])
-    vector = ir.VectorType(data.type.pointee, 4)
+    vector = ir.VectorType(data.type.pointee, count)
     return builder.bitcast(at, ir.PointerType(vector, data.type.addrspace))
 
 

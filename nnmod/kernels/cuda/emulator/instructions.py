@@ -401,6 +401,8 @@ def _move(e, i):
 
 def _convert(e, i):
     """cvt.{rounding}.{ftz}.{sat}.to.from"""
+    if i.parts == ("rna", "tf32", "f32"):
+        return _convert_to_tf32(e, i)
     to, source = i.parts[-2:]
     e.known(i, "rn", "rz", "rm", "rp", "rni", "rzi", "rmi", "rpi", "ftz", "sat")
     rounding = next((part for part in i.parts if part in _DIRECTED), None)
@@ -437,6 +439,14 @@ def _convert(e, i):
             value = e.new(f"select i1 {nan}, {llvm_type(to)} {-(1 << 8 * SIZES[to] - 1)}, {llvm_type(to)} {value}")
         return e.store(i.operands[0], value, to)
     return e.store(i.operands[0], _convert_integer(e, i, x, to, source), to)
+
+
+def _convert_to_tf32(e, i):
+    """float32 to the nearest number of 10 bits behind the point, ties away from 0; the lower 13 bits are 0."""
+    bits = e.value(i.operands[1], "b32")
+    near = e.new(f"and i32 {e.new(f'add i32 {bits}, 4096')}, -8192")
+    nan = e.new(f"fcmp uno float {e.value(i.operands[1], 'f32')}, 0.0")
+    e.store(i.operands[0], e.new(f"select i1 {nan}, i32 2147483647, i32 {near}"), "b32")
 
 
 def _convert_integer(e, i, x, to, source):

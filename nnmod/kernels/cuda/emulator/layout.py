@@ -15,7 +15,10 @@ One *context* for a launch, one *thread* record for each thread of the running b
 
 # -- thread -----------------------------------------------------------------------------
 (PC, STATUS, X, Y, Z, NUMBER, LOCAL, OPERATION, MASK, VALUE, LANE, CLAMP, RESULT, PREDICATE, AT_SITE,
- FRAME) = range(16)
+ FRAGMENT) = range(16)
+#: A lane's numbers of a product of matrices, each a float64: 4 of the left, 2 of the right, 4 of the sums.
+LEFT, RIGHT, SUMS = FRAGMENT, FRAGMENT + 4, FRAGMENT + 6
+FRAME = FRAGMENT + 10
 
 # A thread is running, has ended, waits for its block or its warp, or was caught.
 RUNNING, DONE, BARRIER, WARP, CAUGHT = 0, 1, 2, 3, -1
@@ -23,7 +26,7 @@ RUNNING, DONE, BARRIER, WARP, CAUGHT = 0, 1, 2, 3, -1
 # What a warp does together.
 (SHUFFLE_UP, SHUFFLE_DOWN, SHUFFLE_XOR, SHUFFLE_INDEX, BALLOT, VOTE_ANY, VOTE_ALL, VOTE_UNIFORM, WARP_BARRIER,
  MATCH_ANY, MATCH_ALL, REDUCE_ADD, REDUCE_MIN, REDUCE_MAX, REDUCE_UMIN, REDUCE_UMAX, REDUCE_AND, REDUCE_OR,
- REDUCE_XOR) = range(1, 20)
+ REDUCE_XOR, MULTIPLY) = range(1, 21)
 
 # -- allocation: first byte, byte after the last, shadow (0: no look for races), bytes of an element, flags --
 (FIRST, END, SHADOW, GRAIN, READ_ONLY, ALLOCATION_SIZE) = range(6)

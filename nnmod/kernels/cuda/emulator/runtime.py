@@ -14,6 +14,7 @@ import functools
 import pathlib
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import int64, types
 from numba.extending import intrinsic
@@ -24,11 +25,11 @@ from .layout import (
     ADDRESS, ALL, ALLOCATION_COUNT, ALLOCATION_SIZE, ALLOCATIONS, ANY, AT_SITE, AT_X, AT_Y, AT_Z, ATOMIC, ATOMICALLY,
     BALLOT, BARRIER, BLOCK_RACE, BLOCK_START, BLOCK_X, BLOCK_Y, CLAMP, CLOCK, COUNTED, DIVERGENT_BARRIER,
     DONE, EARLY_END, END, FAULT, FIRST, FRAME, GLOBAL_ALIGN, GLOBAL_BOUNDS, GRAIN, GRID_RACE, GRID_X, GRID_Y, LANE,
-    LANE_MISSING, LAST_BARRIER, LAUNCH_START, LOCAL, LOCAL_SIZE, MASK, MATCH_ALL, MATCH_ANY, NOT_WRITABLE, NUMBER,
+    LANE_MISSING, LAST_BARRIER, LAUNCH_START, LEFT, LOCAL, LOCAL_SIZE, MASK, MATCH_ALL, MATCH_ANY, MULTIPLY, NOT_WRITABLE, NUMBER,
     OPERATION, OTHER, OTHERS, OWN_LANE, PREDICATE, READ, READ_ONLY, REDUCE_ADD, REDUCE_AND, REDUCE_MAX,
-    REDUCE_MIN, REDUCE_OR, REDUCE_UMAX, REDUCE_UMIN, RESULT, RUNNING, SEVERAL, SHADOW, SHARED, SHARED_ALIGN,
+    REDUCE_MIN, REDUCE_OR, REDUCE_UMAX, REDUCE_UMIN, RESULT, RIGHT, RUNNING, SEVERAL, SHADOW, SHARED, SHARED_ALIGN,
     SHARED_BOUNDS, SHARED_GRAIN, SHARED_RACE, SHARED_SHADOW, SHARED_SIZE, SHUFFLE_DOWN, SHUFFLE_INDEX,
-    SHUFFLE_OUTSIDE, SHUFFLE_UP, SHUFFLE_XOR, SITE, STATUS, THREAD, UNINITIALISED, VALUE, VOTE_ALL, VOTE_ANY,
+    SHUFFLE_OUTSIDE, SHUFFLE_UP, SHUFFLE_XOR, SITE, STATUS, SUMS, THREAD, UNINITIALISED, VALUE, VOTE_ALL, VOTE_ANY,
     VOTE_UNIFORM, WARP, WARP_BARRIER, WARP_MIXED, WARP_SYNCS, WHO_BITS, WRITE, X, Y, Z)
 
 # The layout is compiled into the code: both files are part of what the cache knows it by.
@@ -212,7 +213,8 @@ def _join_warp(context, context_address, threads, first, count):
                 if threads[first + other, STATUS] != WARP:
                     ready = False
                 elif threads[first + other, OPERATION] != operation or (
-                        threads[first + other, MASK] & 0xFFFFFFFF) != mask:
+                        threads[first + other, MASK] & 0xFFFFFFFF) != mask or (
+                        operation == MULTIPLY and threads[first + other, AT_SITE] != thread[AT_SITE]):
                     _fault(context, thread, WARP_MIXED, thread[AT_SITE], mask, first + other)
                     return False
         if not ready:
@@ -220,6 +222,8 @@ def _join_warp(context, context_address, threads, first, count):
         if operation == WARP_BARRIER:
             context[CLOCK] += 1
             _at(context[WARP_SYNCS])[first >> 5] = context[CLOCK]
+        elif operation == MULTIPLY:
+            _multiply(threads, first)
         elif operation <= SHUFFLE_INDEX:
             _shuffle(context, threads, first, count, mask, operation)
         else:
@@ -312,6 +316,25 @@ def _vote(threads, first, mask, operation):
             else:
                 result = total & 0xFFFFFFFF
             threads[first + lane, RESULT] = result
+
+
+@_inline
+def _multiply(threads, first):
+    """The product of a warp: element (row, column) is with lane row % 8 * 4 + column // 2, and its sum is rounded once.
+
+    A GPU may add in another order, and cut off where this rounds.
+    """
+    numbers = threads.view(np.float64)
+    for row in range(16):
+        left, above = first + row % 8 * 4, LEFT + row // 8
+        for column in range(8):
+            right = first + column * 4
+            lane, place = left + column // 2, SUMS + row // 8 * 2 + column % 2
+            total = numbers[lane, place]
+            for k in range(4):
+                total += numbers[left + k, above] * numbers[right + k, RIGHT]
+                total += numbers[left + k, above + 2] * numbers[right + k, RIGHT + 1]
+            numbers[lane, place] = total
 
 
 # -- blocks -----------------------------------------------------------------------------------

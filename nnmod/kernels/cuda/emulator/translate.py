@@ -13,7 +13,7 @@ from .instructions import EMITTERS
 from .parse import SIZES, Instruction, llvm_type
 
 #: Instructions at which a thread may wait.
-WAITING = {"bar", "barrier", "shfl", "vote", "match", "redux"}
+WAITING = {"bar", "barrier", "shfl", "vote", "match", "redux", "mma"}
 #: Instructions whose first operand is not written.
 _NO_RESULT = {"st", "red", "bra", "ret", "exit", "call", "membar", "fence", "trap", "prefetch", "brkpt", "nanosleep"}
 _REGISTER = re.compile(r"[%A-Za-z_$][\w$]*(?:\.[xyz])?")

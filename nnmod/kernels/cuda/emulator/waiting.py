@@ -1,6 +1,6 @@
 """Instructions at which threads wait for each other: barriers of the block, operations of the warp."""
 from . import layout
-from .parse import SIZES
+from .parse import SIZES, split
 
 _SHUFFLES = {"up": layout.SHUFFLE_UP, "down": layout.SHUFFLE_DOWN, "bfly": layout.SHUFFLE_XOR,
              "idx": layout.SHUFFLE_INDEX}
@@ -88,5 +88,25 @@ def _reduce(e, i):
     e.store(i.operands[0], e.new(f"trunc i64 {result} to i32"), "b32")
 
 
+def _multiply(e, i):
+    """mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32: sums <- a (16, 8) b (8, 8) + c, spread over a warp."""
+    parts = ("sync", "aligned", "m16n8k8", "row", "col", "f32", "tf32", "tf32", "f32")
+    vectors = [split(operand.strip("{}")) for operand in i.operands]
+    if i.parts != parts or [len(vector) for vector in vectors] != [4, 4, 2, 4]:
+        e.refuse(i)
+    e.set_field(layout.OPERATION, layout.MULTIPLY)
+    e.set_field(layout.MASK, str(0xFFFFFFFF))
+    for number, operand in enumerate(vectors[1] + vectors[2] + vectors[3]):
+        bits = e.value(operand, "b32")
+        if number < 6:  # of a factor the tensor core does not see the lower 13 bits
+            bits = e.new(f"and i32 {bits}, -8192")
+        value = e.new(f"fpext float {e.new(f'bitcast i32 {bits} to float')} to double")
+        e.set_field(layout.FRAGMENT + number, e.new(f"bitcast double {value} to i64"))
+    e.wait(layout.WARP)
+    for number, register in enumerate(vectors[0]):
+        total = e.new(f"bitcast i64 {e.field('%thread', layout.SUMS + number)} to double")
+        e.store(register, e.new(f"fptrunc double {total} to float"), "f32")
+
+
 WAITING_EMITTERS = {"bar": _barrier, "barrier": _barrier, "shfl": _shuffle, "vote": _vote, "match": _match,
-                    "redux": _reduce}
+                    "redux": _reduce, "mma": _multiply}
