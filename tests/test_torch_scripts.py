@@ -131,6 +131,13 @@ def test_lbfgs_says_why_it_stopped(config, words, capsys):
     assert capsys.readouterr().out.startswith("<optim.lbfgs> " + words)
 
 
+def test_lbfgs_with_tolerances_of_minus_one_takes_all_its_steps():
+    """neural-style's setting."""
+    config = {"maxIter": 30, "maxEval": 100, "tolX": -1, "tolFun": -1}
+    _, losses = optim.lbfgs(lambda x: (float(x @ x), 2 * x), np.array([3.0, 4.0]), config)
+    assert config["nIter"] == 30 and losses[-1] < 1e-9
+
+
 def test_names():
     assert optim.ConfusionMatrix is nn.ConfusionMatrix and optim.Logger is nn.Logger
     assert nn.MuFuRu(3, 4).forward(noise(2, 3)).shape == (2, 4)

@@ -6,8 +6,8 @@ from .vectors import add_scaled, combine, dot, scale, sum_abs
 _OPTIONS = {
     "maxIter": (20, 1, None, int),
     "maxEval": (None, 1, None),
-    "tolFun": (1e-5, 0, None),
-    "tolX": (1e-9, 0, None),
+    "tolFun": (1e-5, None, None),
+    "tolX": (1e-9, None, None),
     "nCorrection": (100, 1, None, int),
     "learningRate": (1.0, 0, None),
     "lineSearch": None,
@@ -40,9 +40,9 @@ def lbfgs(opfunc, x, config=None, state=None):
     =================  ==============  ================================================
     maxIter            20              >= 1: steps in one call
     maxEval            1.25 * maxIter  >= 1: no further step after so many losses in one call
-    tolFun             1e-5            >= 0: stop when the sum of ``|dfdx|`` is not above it
-    tolX               1e-9            >= 0: stop when the sum of ``|t d|``, or the change of
-                                       the loss, is not above it
+    tolFun             1e-5            stop when the sum of ``|dfdx|`` is not above it; -1: never
+    tolX               1e-9            stop when the sum of ``|t d|``, or the change of the
+                                       loss, is not above it; -1: never
     nCorrection        100             >= 1: how many pairs are kept, two vectors each
     learningRate       1               >= 0: the step t, or the one a line search tries
                                        first; the very first step is shorter,

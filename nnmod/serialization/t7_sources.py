@@ -378,7 +378,8 @@ def byte_order(head, size):
 _OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _words in (
     (rb"version https://git-lfs", "this is a Git LFS pointer, not the file itself: fetch it with git lfs pull"),
     (rb"PK\x03\x04.{26,80}\.npy", "this is a .npz file: numpy.load reads it"),
-    (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), a .npz, or what must be unpacked first"),
+    (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), a .npz, or what must "
+                      "be unpacked first"),
     (rb"\x80[\x02-\x05]", "this is a Python pickle, perhaps an old PyTorch file: PyTorch's torch.load reads it"),
     (rb"\x89HDF", "this is an HDF5 file: h5py reads it"),
     (rb"\x93NUMPY", "this is a .npy file: numpy.load reads it"),
