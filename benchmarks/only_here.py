@@ -66,7 +66,7 @@ LARGE = {
     "LookupTableMaskZero": (lambda: nnmod.LookupTableMaskZero(1000, 64), lambda rng: rng.integers(0, 1001, 6000)),
     "MapTable": (lambda: nnmod.MapTable(_linear()), [(800, _WIDE), (800, _WIDE)]),
     "MaskZero": (_masked(nnmod.MaskZero), _ROWS),
-    "Mufuru": (_sequencer(lambda: nnmod.Mufuru(128, 128)), _STEPS),
+    "MuFuRu": (_sequencer(lambda: nnmod.MuFuRu(128, 128)), _STEPS),
     "NaN": (lambda: nnmod.NaN(_linear()), _ROWS),
     "NormStabilizer": (_sequencer(lambda: nnmod.NormStabilizer(1)), _STEPS),
     "Parallel": (lambda: nnmod.Parallel(1, 1, nnmod.Tanh(), nnmod.Tanh()), (800, 2, _WIDE)),

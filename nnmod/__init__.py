@@ -9,8 +9,10 @@ from . import nested as nested
 from . import optim as optim
 from . import random as random
 from . import replay as replay
+from . import summary as summary
 from . import tables as tables
 from . import testing as testing
+from . import timing as timing
 from . import training as training
 from .activation import CReLU as CReLU
 from .activation import Clamp as Clamp
@@ -196,7 +198,7 @@ from .recurrence import SAdd as SAdd
 from .recurrent import FastLSTM as FastLSTM
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
-from .recurrent import Mufuru as Mufuru
+from .recurrent import MuFuRu as MuFuRu
 from .reduction import Max as Max
 from .reduction import Mean as Mean
 from .reduction import Min as Min

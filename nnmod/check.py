@@ -140,6 +140,9 @@ def parameters(module, **shapes):
         if (param.__class__ is np.ndarray and grad.__class__ is np.ndarray
                 and param.shape == want == grad.shape and param.flags.carray and grad.flags.carray):
             continue
+        if grad is None:
+            raise TypeError(f"{twin} must be a tensor as long as {name} is one, got None; a gradient that nothing was "
+                            "added to takes no memory, and updateGradInput adds nothing")
         for key, value in ((name, param), (twin, grad)):
             is_tensor(key, value)
             if value.shape != want:

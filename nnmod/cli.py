@@ -70,7 +70,8 @@ def _one_line(error, options):
     file = getattr(options, "file", None)
     if not isinstance(error, (CommandError, OSError, ImportError)) and file and file not in text:
         text = f"{file}: {text}"
-    text = "; ".join([text, *getattr(error, "__notes__", ())])
+    notes = [note for note in getattr(error, "__notes__", ()) if not (file and note == f"in the file {file}")]
+    text = "; ".join([text, *notes])
     return clean(" ".join(text.split()))
 
 

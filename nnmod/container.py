@@ -85,8 +85,9 @@ class Container(Module):
         for child in children:
             for m in child.listModules():
                 if id(m) in seen:
+                    name = repr(m) if not m.modules else f"{type(m).__name__} of {len(m.modules)} modules"
                     raise ValueError(
-                        f"{m!r} is already in this container, and one module holds one position; to use "
+                        f"{name} is already in this container, and one module holds one position; to use "
                         'its weights twice, add m.clone("weight", "bias", "gradWeight", "gradBias")'
                     )
                 seen.add(id(m))

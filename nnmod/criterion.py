@@ -105,6 +105,17 @@ def _shapes(value):
     return nested.map(lambda x: x.shape, value)
 
 
+def _same_rows(target, input):
+    """Whether *target* holds the elements of *input* in another shape: (N,) for (N, 1), (N, C, H, W) for (N, C*H*W).
+
+    Torch counts elements only, and its scripts rely on it; where rows differ it is a mistake.
+    """
+    return (tensor.is_tensor(target) and target.shape != input.shape and target.size == input.size
+            and target.dtype == input.dtype and tensor.is_on_device(target) == tensor.is_on_device(input)
+            and (target.shape[:1] == input.shape[:1]
+                 or [n for n in target.shape if n != 1] == [n for n in input.shape if n != 1]))
+
+
 class PointwiseCriterion(Criterion):
     """The base of every loss that sums one formula over all elements, or averages it.
 
@@ -126,7 +137,8 @@ class PointwiseCriterion(Criterion):
     Shapes
     ------
     input   any
-    target  the same as input, of the same dtype
+    target  the same as input, of the same dtype; or with its rows in another shape, such
+            as (N,) for (N, 1) and (N, C, H, W) for (N, C*H*W)
 
     >>> class Quartic(PointwiseCriterion):
     ...     value = kernels.elementwise_sum(lambda x, t: (x - t)**4)
@@ -172,9 +184,12 @@ class PointwiseCriterion(Criterion):
     def takeArguments(self, input, target):
         """Check input and target; return both in a form that kernels can use."""
         check.floating("input", input)
-        check.same_shape("target", target, "input", input)
+        alike = _same_rows(target, input)
+        if not alike:
+            check.same_shape("target", target, "input", input)
         self.refuseEmptyAverage(input.size, input)
-        return self.usable("input", input), self.usable("target", target)
+        target = self.usable("target", target)
+        return self.usable("input", input), target.reshape(input.shape) if alike else target
 
     def _norm(self, input):
         return 1 / input.size if self.sizeAverage else 1.0

@@ -28,7 +28,7 @@ class HingeEmbeddingCriterion(PointwiseCriterion):
     Shapes
     ------
     input   any, distances
-    target  the same as input: 1 (alike) or -1; or one number for all
+    target  the same as input, or integers: 1 (alike) or -1; or one number for all
 
     Raises ValueError for a target that is neither.  Source: Torch7's
     nn.HingeEmbeddingCriterion.
@@ -129,7 +129,7 @@ class CosineEmbeddingCriterion(Criterion):
     Shapes
     ------
     input   a table of two tensors (N, D) or (D,)
-    target  (N,) of the same dtype: 1 (alike) or -1; or one number for all
+    target  (N,) of the same dtype, or integers: 1 (alike) or -1; or one number for all
 
     Squared lengths have 1e-12 added, as in Torch7.  Raises ValueError for another
     target.  Source: Torch7's nn.CosineEmbeddingCriterion.
@@ -190,7 +190,7 @@ class MarginRankingCriterion(Criterion):
     Shapes
     ------
     input   a table of two tensors of one shape, a and b
-    target  the same shape and dtype: 1 (a shall be the higher) or -1; or one number for all
+    target  the same shape and dtype, or integers: 1 (a shall be the higher) or -1; or one number for all
 
     At the corner the pair still counts.  Raises ValueError for another target.  Source:
     Torch7's nn.MarginRankingCriterion.
@@ -310,8 +310,12 @@ def _signs(criterion, target, shape, like):
     if target.shape != shape:
         raise ShapeError(f"target must have shape {check.show(shape)}, or be the number 1 or -1 for all, "
                          f"got {target.shape}")
+    if target.dtype.kind == "i":  # labels
+        signs = criterion.resize("_signs", shape, like=like)
+        tensor.copy(target, signs)
+        return signs
     if target.dtype != like.dtype:
-        raise TypeError(f"target must be {like.dtype.name} like the input, got {target.dtype.name}")
+        raise TypeError(f"target must be {like.dtype.name} like the input, or of integers, got {target.dtype.name}")
     return criterion.usable("target", target)
 
 

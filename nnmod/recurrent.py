@@ -1,4 +1,4 @@
-"""Recurrent cells that take one time step at a time: LSTM, FastLSTM, GRU, Mufuru.
+"""Recurrent cells that take one time step at a time: LSTM, FastLSTM, GRU, MuFuRu.
 
 The protocol is in steps.py; what wraps any module is in recurrence.py, and gates.py has the
 parts of cells that are made of modules.
@@ -454,11 +454,11 @@ class GRU(_Cell):
                                   self.gradBiasGates, self.gradWeight, self.gradBias, scale)
 
 
-#: What a Mufuru can do with its old state s and its new feature v, in the kernels' order.
+#: What a MuFuRu can do with its old state s and its new feature v, in the kernels' order.
 _OPERATIONS = ("keep", "replace", "mul", "diff", "forget", "sqrt_diff", "max", "min")
 
 
-class Mufuru(_Cell):
+class MuFuRu(_Cell):
     """One step of a multi-function recurrent unit: the new state is a mixture of operations.
 
     ``r = sigmoid([x, h'] R + b)``, ``v = sigmoid([x, r h'] V + c)``,
@@ -490,7 +490,7 @@ class Mufuru(_Cell):
     See AbstractRecurrent for steps and states.  Source: Element-Research's rnn,
     nn.MuFuRu (Weissenborn and Rocktaeschel, 2016).
 
-    >>> step = Mufuru(3, 4, ops=("keep", "replace", "max"))
+    >>> step = MuFuRu(3, 4, ops=("keep", "replace", "max"))
     >>> step.forward(np.ones((2, 3), np.float32)).shape, step.weightOps.shape
     ((2, 4), (7, 12))
     """

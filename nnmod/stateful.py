@@ -1,9 +1,34 @@
 """Stateful: tensors that a class declares, and what is written once for all that do."""
 import copy
+import functools
 
 import numpy as np
 
 from . import kernels, notebook, tensor
+
+
+def _nil_is_default(init):
+    """The constructor *init* with None read as Lua reads nil: as the default of its argument.
+
+    ``SpatialBatchNormalization(64, nil, nil, false)`` is what Torch's scripts are full of.  Arguments without
+    a default, and those whose default is None, take None as they did.
+    """
+    code = init.__code__
+    names = code.co_varnames[1:code.co_argcount]
+    last = init.__defaults__ or ()
+    defaults = dict(zip(names[len(names) - len(last):], last), **(init.__kwdefaults__ or {}))
+    defaults = {name: value for name, value in defaults.items() if value is not None}
+    if not defaults:
+        return init
+
+    @functools.wraps(init)
+    def __init__(self, *args, **named):
+        args = [defaults.get(name) if value is None else value for name, value in zip(names, args)] + [
+            *args[len(names):]]
+        named = {name: defaults.get(name) if value is None else value for name, value in named.items()}
+        init(self, *args, **named)
+
+    return __init__
 
 
 class Stateful:
@@ -34,6 +59,11 @@ class Stateful:
     _passBuffers = ("output", "gradInput", "_given", "_input", "_gradOutput", "_dense", "_keptState",
                     "_seen", "_tablesThere")
     _tablesThere = None
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls) and cls.__module__.startswith(__package__ + "."):
+            cls.__init__ = _nil_is_default(cls.__init__)
 
     def __init__(self):
         self.output = None

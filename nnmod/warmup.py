@@ -215,7 +215,7 @@ GROUPS = {
         (lambda: nn.SeqLSTM(3, 4), (5, 30, 3)), (lambda: nn.SeqLSTMP(3, 5, 2).setLengths([4, 3]), (4, 2, 3)),
         (lambda: nn.SeqBRNN(3, 4), (4, 2, 3)),
         *[(lambda cls=cls: nn.Sequencer(cls(3, 4)), (5, 2, 3))
-         for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.Mufuru)],
+         for cls in (nn.LSTM, nn.FastLSTM, nn.GRU, nn.MuFuRu)],
         (lambda: nn.Sequencer(nn.Recurrence(_step(), 4, 1)), (4, 2, 3)),
         (lambda: nn.BiSequencer(nn.LSTM(3, 2)), (4, 2, 3)), (lambda: nn.MaskZero(nn.Linear(3, 2), 1), (4, 3)),
         (lambda: nn.Sequencer(nn.NormStabilizer(0.1)), (4, 2, 3)),

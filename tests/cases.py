@@ -902,8 +902,8 @@ CASES = [
     Case("GRU", lambda: nnmod.Sequencer(nnmod.GRU(3, 4)), (5, 2, 3)),
     Case("GRU-noise", lambda: nnmod.Sequencer(nnmod.GRU(3, 4, p=0.3)), (3, 2, 3)),
     Case("GRU-unbatched", lambda: nnmod.Sequencer(nnmod.GRU(3, 2)), (4, 3)),
-    Case("Mufuru", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4)), (4, 2, 3)),
-    Case("Mufuru-ops", lambda: nnmod.Sequencer(nnmod.Mufuru(3, 4, ("keep", "replace", "diff"))), (3, 2, 3)),
+    Case("MuFuRu", lambda: nnmod.Sequencer(nnmod.MuFuRu(3, 4)), (4, 2, 3)),
+    Case("MuFuRu-ops", lambda: nnmod.Sequencer(nnmod.MuFuRu(3, 4, ("keep", "replace", "diff"))), (3, 2, 3)),
     # recurrence
     Case("Recurrent", lambda: nnmod.Sequencer(nnmod.Recurrent(4, nnmod.Linear(3, 4), nnmod.Linear(4, 4))),
          (4, 2, 3)),

@@ -69,7 +69,7 @@ def written():
             nnmod.InstanceNormalization(2), nnmod.AffineGridGeneratorBHWD(2, 3), nnmod.BilinearSamplerBHWD(),
             nnmod.ROIPooling(2, 2), nnmod.TotalVariation(0.1), nnmod.ShaveImage(1),
             nnmod.SpatialSymmetricPadding(1, 1, 1, 1), nnmod.BiSequencer(nnmod.Linear(2, 2)),
-            nnmod.BiSequencerLM(nnmod.Tanh()), nnmod.Mufuru(2, 1, ("keep", "max")), nnmod.GRU(1, 2).maskZero(),
+            nnmod.BiSequencerLM(nnmod.Tanh()), nnmod.MuFuRu(2, 1, ("keep", "max")), nnmod.GRU(1, 2).maskZero(),
             nnmod.IndexLinear(3, 2, normalize=True))
 
 
@@ -189,14 +189,14 @@ def attempt(data, slow=SLOW, load=None):
 
 
 def fuzz(seconds=None, seed=0, count=None, report=None, load=None):
-    """Try damaged files for *seconds*, or *count* of them: how many were tried, and how many gave a value.
+    """Try damaged files for *seconds* of the processor, or *count* of them: how many were tried, how many gave a value.
 
     *report* is called with both numbers once a minute.
     """
     tried = good = 0
-    start = minute = time.perf_counter()
+    start, minute = time.process_time(), time.perf_counter()
     for data in damaged(seed):
-        if tried == count or (seconds is not None and time.perf_counter() - start >= seconds):
+        if tried == count or (seconds is not None and time.process_time() - start >= seconds):
             return tried, good
         try:
             good += attempt(data, load=load)

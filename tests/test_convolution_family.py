@@ -394,7 +394,7 @@ def test_repr():
      "conMatrix must be a table of whole numbers (connections, 2), each row an input plane and an output plane, "
      "got float64 (1, 2); see nnmod.tables"),
     (lambda: nnmod.SpatialConvolutionMap([(0, -1)], 1, 1), "conMatrix counts planes from 0, got -1"),
-    (lambda: nnmod.SpatialSubSampling(2, 1, 1, bias=None), "bias must be True or False, got None"),
+    (lambda: nnmod.SpatialSubSampling(2, 1, 1, bias=1), "bias must be True or False, got 1"),
 ])
 def test_arguments(make, text):
     with pytest.raises(ValueError) as error:

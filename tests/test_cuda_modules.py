@@ -1,5 +1,12 @@
-"""Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it."""
+"""Every case of the table on tensors of the CUDA device, emulated here, beside the CPU; and LeNet trained on it.
+
+The modules make the calls, so each kernel gets the shapes, options and optional tensors that it
+will meet.  Of each kernel that was launched the PTX is read: no float64 in a kernel of float32.
+"""
 import os
+import re
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -9,18 +16,43 @@ os.environ.setdefault("NNMOD_CUDA", "emulate")
 
 import cuda_table
 import nnmod
+from benchmarks import gpu, harness
 from cases import CASES, CRITERION_CASES
 from nnmod import kernels, nested, optim, random, tensor, testing
 from nnmod.kernels import reference
-from nnmod.kernels.cuda import MissingKernel
+from nnmod.kernels.cuda import MissingKernel, target
+from nnmod.kernels.cuda.emulator import launch
 from nnmod.kernels.cuda.engine import engine
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
-# float32 for every case; float64, which takes other kernels of the same source, for a fifth of them.
-RUNS = [(case, dtype) for index, case in enumerate(CASES)
-        for dtype in (("float32", "float64") if index % 5 == 0 else ("float32",))]
-CRITERION_RUNS = [(case, dtype) for case in CRITERION_CASES for dtype in ("float32", "float64")]
+# Both dtypes: they take other kernels of the same source.
+RUNS = [(case, dtype) for case in CASES for dtype in TOLERANCE]
+CRITERION_RUNS = [(case, dtype) for case in CRITERION_CASES for dtype in TOLERANCE]
+
+_read = set()
+
+
+@pytest.fixture(autouse=True)
+def stays_in_float32(request):
+    """Of the kernels of nnmod and of the test's own file, those of float32 hold no instruction of float64.
+
+    Those that sum up in float64 on purpose say why, with compile.wide, or write float64 tensors.
+    """
+    yield
+    launched = sys.modules[launch.__module__]._kernels
+    for key in launched.keys() - _read:
+        function, kinds, capability, fastmath = key
+        names, owner = " ".join(map(str, kinds)), function.__module__ or ""
+        if not owner.startswith("nnmod") and owner != request.module.__name__:
+            continue  # the kernels of other tests may do what they like
+        _read.add(key)
+        if "array(float32" not in names or "array(float64" in names or getattr(function, "wide", ""):
+            continue
+        wide = re.findall(r"^.*[a-z]\S*\.f64.*$",
+                          target.ptx(function, kinds, capability, fastmath, getattr(function, "launch_bounds", None)),
+                          re.MULTILINE)
+        assert not wide, f"{function.__module__}.{function.__name__}({names}) computes in float64: {wide[:3]}"
 
 
 def name_of(run):
@@ -103,6 +135,30 @@ def test_module(case, dtype):
                 compare(a, b, TOLERANCE[dtype], what)
 
         beside_the_cpu(type(module).__name__, check)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "Kmeans" not in case.id], ids=lambda case: case.id)
+def test_module_without_rows(case):
+    """An empty batch is worked on, or refused, as on the CPU."""
+    with kernels.use_backend(reference), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, about the mean of nothing
+        module, input = case.make(), case.input()
+        if any(not m.sizesKnown for m in module.listModules()):
+            module.forward(cast(place(input, False), "float32"))
+            module.clearState()
+        if type(module).__name__ in cuda_table.NOT_ON_CUDA:
+            return
+        input = nested.map(lambda x: x[:0] if tensor.is_tensor(x) and x.ndim else x, cast(input, "float32"))
+        on_device = module.clone()
+        try:
+            expected, gradOutput = run(module, input, False)
+        except Exception as error:
+            with pytest.raises(type(error)):
+                run(on_device.cuda(), input, True)
+            return
+        actual, _ = run(on_device.cuda(), input, True, gradOutput)
+        for what, a, b in zip(("output", "gradInput", "gradients", "state"), actual, expected):
+            compare(a, b, TOLERANCE["float32"], what)
 
 
 @pytest.mark.parametrize("case, dtype", CRITERION_RUNS, ids=[name_of(run) for run in CRITERION_RUNS])
@@ -194,6 +250,14 @@ def test_lenet_trains_as_on_the_cpu():
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(params, cpu, rtol=1e-3, atol=1e-4)
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_the_benchmark_for_a_gpu_computes_what_the_cpu_does(capsys):
+    """At small sizes, and without a time: it is the emulator that ran."""
+    assert not list(gpu.rows(harness.Run(seconds=0, tiny=True)))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(gpu.PRODUCTS) + len(gpu.CONVOLUTIONS) + 1
+    assert all(line.endswith(": equal to the CPU's, in the emulator") for line in lines)
 
 
 def test_a_training_step_allocates_nothing():

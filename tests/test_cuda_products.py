@@ -6,7 +6,7 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from nnmod.kernels import cuda, reference
 from nnmod.kernels.cuda import convolution, division, linear, tiles
-from test_cuda_cases import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
+from test_cuda_modules import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 TILES = [(tile, dtype) for tile in (tiles.LARGE, tiles.MIDDLE, tiles.SMALL) for dtype in ("float32", "float64")

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from nnmod.kernels import cuda, reference
-from test_cuda_cases import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
+from test_cuda_modules import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
 from test_cuda_products import compare, each_dtype, numbers, unwritten
 
 

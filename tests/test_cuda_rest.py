@@ -1,6 +1,6 @@
 """CUDA kernels one by one, in the emulator, beside the reference: sizes across blocks, one element, none, NaN.
 
-The calls that modules make of them are in test_cuda_cases.py.
+The calls that modules make of them are in test_cuda_modules.py.
 """
 import importlib
 import pkgutil
@@ -16,7 +16,7 @@ from nnmod import kernels
 from nnmod.kernels import cpu, cuda, formulas, reference
 from nnmod.kernels.cuda import compile as compile_module
 from nnmod.kernels.cuda import layout
-from test_cuda_cases import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
+from test_cuda_modules import stays_in_float32  # noqa: F401  reads the PTX of what is launched here, too
 
 DTYPES = [np.float32, np.float64]
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)

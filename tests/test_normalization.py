@@ -222,7 +222,7 @@ def test_repr():
     ({"nOutput": 0}, "nOutput must be an int > 0, got 0"),
     ({"eps": -1}, "eps must be a number >= 0, got -1"),
     ({"momentum": 2}, "momentum must be a number within 0..1, got 2"),
-    ({"momentum": None}, "momentum must be a number within 0..1, got None"),
+    ({"momentum": "0.1"}, "momentum must be a number within 0..1, got '0.1'"),
     ({"affine": 0}, "affine must be True or False, got 0"),
 ], ids=lambda v: next(iter(v)) if isinstance(v, dict) else "")
 def test_arguments(words, text):

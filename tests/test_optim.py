@@ -409,8 +409,6 @@ def test_a_wrong_result_of_opfunc_changes_nothing(method, result, error, text):
 
 @every_method
 @pytest.mark.parametrize("x, error, text", [
-    (np.zeros((2, 3)), nnmod.ShapeError,
-     "x must have shape (P,), got (2, 3); module.getParameters() gives one vector"),
     (np.zeros(6)[::2], ValueError, "x must be C-contiguous and writable: it is changed in place; "),
     (np.zeros(3, int), TypeError, "x must be float32 or float64, got int64"),
     ([1.0, 2.0], TypeError, "x must be a tensor (numpy.ndarray), got list"),

@@ -10,7 +10,7 @@ STEPS = {
     "LSTM": lambda rho=9999: nnmod.LSTM(D, H, rho),
     "FastLSTM": lambda rho=9999: nnmod.FastLSTM(D, H, rho),
     "GRU": lambda rho=9999: nnmod.GRU(D, H, rho),
-    "Mufuru": lambda rho=9999: nnmod.Mufuru(D, H, rho=rho),
+    "MuFuRu": lambda rho=9999: nnmod.MuFuRu(D, H, rho=rho),
     "Recurrent": lambda rho=9999: nnmod.Recurrent(H, nnmod.Linear(D, H), nnmod.Linear(H, H), rho=rho),
     "Recurrence": lambda rho=9999: nnmod.Recurrence(nnmod.Sequential(
         nnmod.ParallelTable(nnmod.Linear(D, H), nnmod.Linear(H, H)), nnmod.CAddTable(), nnmod.Tanh()), H, 1, rho),
@@ -77,7 +77,7 @@ def mufuru(torch, p, x, state):
 
 
 @pytest.mark.parametrize("name, cell, states", [
-    ("LSTM", lstm, 2), ("FastLSTM", lstm, 2), ("GRU", gru, 1), ("Mufuru", mufuru, 1)])
+    ("LSTM", lstm, 2), ("FastLSTM", lstm, 2), ("GRU", gru, 1), ("MuFuRu", mufuru, 1)])
 def test_a_cell_is_its_formula(name, cell, states):
     torch = pytest.importorskip("torch")
     step = randomised(STEPS[name]())
@@ -240,7 +240,7 @@ def test_calls_in_the_wrong_order(make):
         make(0)
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "Mufuru", "Recurrence"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "MuFuRu", "Recurrence"])
 def test_a_wrong_step_leaves_the_sequence_as_it_was(name):
     step = randomised(STEPS[name]())
     xs, dys = data(5)
@@ -381,7 +381,7 @@ def test_an_error_in_a_step_names_the_way():
 
 # -- zeros as padding ---------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["LSTM", "FastLSTM", "GRU", "Mufuru", "Recurrence"])
+@pytest.mark.parametrize("name", ["LSTM", "FastLSTM", "GRU", "MuFuRu", "Recurrence"])
 def test_mask_zero_starts_a_sequence_after_its_padding(name):
     """Rows of zeros give 0 and reset the state: what follows is as if it came first."""
     step = randomised(STEPS[name]()).maskZero()

@@ -45,6 +45,8 @@ def saved_array():
     (b"\x1f\x8b\x08\0\0\0\0\0", "gunzip"),
     (b"<!DOCTYPE html><html>", "a web page"),
     (b"\n<html>", "a web page"),
+    ("caf\u00e9 \u00e0 la carte\n".encode(), "text file.*begins 'caf\u00e9"),
+    (b"\xef\xbb\xbf4\n1\n", "text file.*begins '4"),
     (b"name,value\n1,2\n", "text file.*begins 'name,value"),
     (struct.pack("<Q", 40) + b'{"a":{"dtype":"F32"}}', "safetensors.*load_checkpoint"),
     (b"\xde\xad\xbe\xef" * 4, "begins with the bytes de ad be ef"),
@@ -172,3 +174,26 @@ def test_the_fuzzer_has_a_command_line():
     done = subprocess.run([sys.executable, fuzz_t7.__file__, "--seconds", "1", "--seed", "3"], capture_output=True,
                           text=True, timeout=120)
     assert done.returncode == 0 and "seed 3:" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["linear_ascii", "linear_float_ascii", "tensor_types_ascii"])
+def test_an_ascii_file_whose_lines_end_as_on_windows_is_read(name):
+    """Such as git leaves behind that converts texts."""
+    data = path_of(f"{name}.t7").read_bytes()
+    if b"\r" in data:
+        pytest.skip("it has a carriage return of its own")
+    plain, changed = t7_format.read(io.BytesIO(data)), t7_format.read(io.BytesIO(data.replace(b"\n", b"\r\n")))
+    one, other = io.BytesIO(), io.BytesIO()
+    t7_format.Writer(one).object(plain)
+    t7_format.Writer(other).object(changed)
+    assert one.getvalue() == other.getvalue()
+
+
+def test_the_file_is_named_with_the_error(tmp_path):
+    (tmp_path / "a.t7").write_bytes(b"<html>")
+    with pytest.raises(nnmod.T7Error, match="a web page") as caught:
+        nnmod.load(tmp_path / "a.t7")
+    assert caught.value.__notes__ == [f"in the file {tmp_path / 'a.t7'}"]
+    with pytest.raises(nnmod.T7Error) as caught:
+        nnmod.load(io.BytesIO(b"<html>"))
+    assert not getattr(caught.value, "__notes__", None)

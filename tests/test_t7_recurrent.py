@@ -96,7 +96,7 @@ def test_what_nnmod_cannot_do_is_said():
 
 
 @pytest.mark.parametrize("make", [
-    lambda: nnmod.LSTM(3, 4), lambda: nnmod.FastLSTM(3, 4), lambda: nnmod.GRU(3, 4), lambda: nnmod.Mufuru(3, 4),
+    lambda: nnmod.LSTM(3, 4), lambda: nnmod.FastLSTM(3, 4), lambda: nnmod.GRU(3, 4), lambda: nnmod.MuFuRu(3, 4),
     lambda: nnmod.Recursor(nnmod.Sequential(nnmod.Linear(3, 3), nnmod.GRU(3, 4))),
     lambda: nnmod.Recurrence(nnmod.Sequential(nnmod.JoinTable(0, 1), nnmod.Linear(7, 4)), 4, 1)])
 def test_zeros_stay_padding(make):
@@ -112,7 +112,7 @@ def test_zeros_stay_padding(make):
 
 @pytest.mark.parametrize("ops", [None, ("keep", "replace"), ("max", "sqrt_diff", "min")])
 def test_mufurus_network_computes_what_its_kernels_do(ops):
-    module = nnmod.Mufuru(3, 4, ops).double()
+    module = nnmod.MuFuRu(3, 4, ops).double()
     raw = t7_writer.to_raw(module)
     network = read(dict(raw.content.items)[b"recurrentModule"])
     x = np.random.default_rng(0).standard_normal((5, 2, 3))
@@ -125,7 +125,7 @@ def test_mufurus_network_computes_what_its_kernels_do(ops):
 
 
 def test_the_mufuru_of_rnn_with_another_bias_runs_as_it_is():
-    module = nnmod.Mufuru(3, 4, ("keep", "mul")).double()
+    module = nnmod.MuFuRu(3, 4, ("keep", "mul")).double()
     raw = t7_writer.to_raw(module)
     waiting = [dict(raw.content.items)[b"recurrentModule"]]
     while waiting:  # the second Linear of the reset gate gets a bias, as rnn's has
@@ -135,7 +135,7 @@ def test_the_mufuru_of_rnn_with_another_bias_runs_as_it_is():
         if thing.name == "nn.Linear" and b"bias" not in fields:
             thing.content.items += [(name, t7_writer.to_raw(np.zeros(4))) for name in (b"bias", b"gradBias")]
     again = read(raw)
-    assert type(again) is nnmod.Mufuru and again.modules and again.ops == module.ops
+    assert type(again) is nnmod.MuFuRu and again.modules and again.ops == module.ops
     x = np.random.default_rng(0).standard_normal((5, 2, 3))
     np.testing.assert_allclose(nnmod.Sequencer(again).forward(x), nnmod.Sequencer(module).forward(x), rtol=1e-12)
     there_and_back(again)

@@ -30,7 +30,8 @@ class Tutorial:
         """The output of a quick run that writes to *out*."""
         missing = [package for package in self.needs if importlib.util.find_spec(package) is None]
         if missing:
-            pytest.skip(f"{self.name} needs {', '.join(missing)}: pip install nnmod[tutorials]")
+            extras = "tutorials,cuda" if "numba_cuda" in missing else "tutorials"
+            pytest.skip(f"{self.name} needs {', '.join(missing)}: pip install nnmod[{extras}]")
         result = subprocess.run(
             [sys.executable, str(FOLDER / f"{self.name}.py"), "--quick", "--out", str(out)],
             capture_output=True, text=True, timeout=300, cwd=out.parent,
@@ -95,6 +96,17 @@ TUTORIALS = [
         r"after t7.register: MulConstant\(2.5\)",
     ), ("lenet5.t7", "lenet5.safetensors", "resnet.dot", "resnet.html",
         *(["resnet.svg"] if shutil.which("dot") else []))),
+    Tutorial("07_cuda_kernels", ("matplotlib", "numba_cuda"), ("block_sum.png", "losses.png"), (
+        r"1000 numbers, blocks of 256 threads: 4 blocks, 1024 threads, 24 of them with nothing to do",
+        r"as NumPy's: True",
+        r"add_unchecked: global out of bounds: thread \(232, 0, 0\) of block \(3, 0, 0\) reads memory .*\n"
+        r" +07_cuda_kernels.py:\d+:  z\[i\] = x\[i\] \+ y\[i\]",
+        r"sums_with_one_barrier: race in shared memory: .*\n +\S+:  parts\[thread\] \+= ",
+        r"sums_with_a_barrier_for_some: .* barrier: .*\n +\S+:  cuda.syncthreads\(\)",
+        r"one_total: race in global memory within a block: .*\n +\S+:  total\[0\] \+= ",
+        r"a tensor there: cuda.float32 \(128, 2\)",
+        r"largest difference of the losses, step by step: [\d.]+e-(0[5-9]|1\d)\n",
+    )),
 ]
 
 
@@ -143,3 +155,17 @@ def test_every_script_is_listed_and_reads_like_the_others():
         assert ast.unparse(main.args) == "argv=None"
         assert "pyplot" not in text, f"{path.name}: a Figure of its own needs no display and no global state"
         assert max(map(len, text.splitlines())) <= 115
+
+
+def test_kernels_without_numba_cuda_say_what_to_install(tmp_path):
+    """One sentence, and no traceback; here the package is hidden from the import."""
+    hide = ("import importlib.util, runpy, sys; find = importlib.util.find_spec; "
+            "importlib.util.find_spec = lambda name, *rest: None if name == 'numba_cuda' else find(name, *rest); "
+            "runpy.run_path(sys.argv[1], run_name='__main__')")
+    missing = [package for package in ("numba", "matplotlib") if importlib.util.find_spec(package) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    result = subprocess.run([sys.executable, "-c", hide, str(FOLDER / "07_cuda_kernels.py")], capture_output=True,
+                            text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"})
+    assert result.returncode == 1 and result.stderr == (
+        "this tutorial cannot run: CUDA kernels need the package numba-cuda: pip install 'nnmod[cuda]'\n")

@@ -75,7 +75,8 @@ def device():
         try:
             from .cuda import array, engine  # at the first tensor on the device: import nnmod stays light
         except ImportError as error:
-            raise RuntimeError(NO_CUDA) from error
+            emulate = os.environ.get("NNMOD_CUDA") == "emulate"
+            raise RuntimeError(NO_EMULATOR if emulate else NO_CUDA) from error
         engine.engine()
         array.register()
     return device_types[0]
@@ -84,6 +85,8 @@ def device():
 #: What is said where there is no CUDA.
 NO_CUDA = ("there is no CUDA here: it needs an NVIDIA GPU with its driver and the package numba-cuda "
            "(pip install 'nnmod[cuda]'); set NNMOD_CUDA=emulate to run CUDA kernels on the CPU instead")
+NO_EMULATOR = ("NNMOD_CUDA=emulate runs CUDA kernels on the CPU, and needs the compiler for GPUs: "
+               "pip install 'nnmod[cuda]'")
 
 
 def _cuda_backend():
@@ -236,6 +239,30 @@ def _tensor_cores():
 def backend_name():
     """``"cpu"`` or ``"reference"``: which backend serves tensors on the CPU."""
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
+
+
+def setcudalibrary(name):
+    """Let the library *name*, "cublas", multiply matrices on the GPU; None: nnmod's own kernels.
+
+    cuBLAS computes in float32 and float64, and never in tf32.  It holds for all that follows in the
+    process; the default is None, or "cublas" where the environment has NNMOD_CUBLAS=1.  Raises
+    ImportError where the library is not installed, RuntimeError where there is no GPU (the emulator is
+    none), ValueError for another name; then nothing has changed.
+    """
+    _vendor().use(name)
+
+
+def getcudalibrary():
+    """The library that setcudalibrary asked for, or None."""
+    return _vendor().used()
+
+
+def _vendor():
+    try:
+        from .cuda import vendor
+    except ImportError as error:
+        raise RuntimeError(NO_CUDA) from error
+    return vendor
 
 
 @contextlib.contextmanager

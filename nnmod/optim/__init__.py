@@ -1,7 +1,7 @@
 """Optimizers, as functions: ``x, fs = method(opfunc, x, config, state)``.
 
 ``opfunc(x)`` computes the loss at x and its gradient and returns ``(f, dfdx)``.
-``x``, a 1-D tensor such as the one from ``getParameters()``, is changed in place and
+``x``, a tensor such as the vector from ``getParameters()`` or a picture, is changed in place and
 returned; ``fs`` lists the losses that were computed on the way.  ``config`` is a dict
 of options under Torch's names; what a method must remember goes into the dict
 ``state``, or into ``config`` itself where no state is given, as in Torch.
@@ -37,6 +37,7 @@ from .asgd import asgd as asgd
 from .cg import cg as cg
 from .checkgrad import checkgrad as checkgrad
 from .cmaes import cmaes as cmaes
+from ..confusion import ConfusionMatrix as ConfusionMatrix
 from .de import de as de
 from .fista import FistaLS as FistaLS
 from .lbfgs import lbfgs as lbfgs
@@ -48,3 +49,4 @@ from .rprop import rprop as rprop
 from .scipy_methods import bfgs as bfgs
 from .scipy_methods import lbfgs_scipy as lbfgs_scipy
 from .sgd import sgd as sgd
+from ..training import Logger as Logger

@@ -37,7 +37,7 @@ def adadelta(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, paramVariance, accDelta  (P,), float32 or float64
+    x, dfdx, paramVariance, accDelta  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -55,7 +55,7 @@ def adadelta(opfunc, x, config=None, state=None):
     array([ 0.44, -0.01], dtype=float32)
     """
     (rho, eps), state = protocol.read("adadelta", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     f, dfdx = protocol.evaluate(opfunc, x)
     v, a = protocol.memory(state, "paramVariance", x), protocol.memory(state, "accDelta", x)

@@ -43,7 +43,7 @@ def adagrad(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, paramVariance  (P,), float32 or float64
+    x, dfdx, paramVariance  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -62,7 +62,7 @@ def adagrad(opfunc, x, config=None, state=None):
     """
     (learningRate, learningRateDecay,
      weightDecay), state = protocol.read("adagrad", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     f, dfdx = protocol.evaluate(opfunc, x)
     t = state.get("evalCounter", 0)

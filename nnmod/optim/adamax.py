@@ -50,7 +50,7 @@ def adamax(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, m, u  (P,), float32 or float64
+    x, dfdx, m, u  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -67,7 +67,7 @@ def adamax(opfunc, x, config=None, state=None):
     """
     (learningRate, beta1, beta2, epsilon,
      weightDecay), state = protocol.read("adamax", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     f, dfdx = protocol.evaluate(opfunc, x)
     t = state.get("t", 0) + 1

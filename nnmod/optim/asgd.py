@@ -45,7 +45,7 @@ def asgd(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, ax  (P,), float32 or float64
+    x, dfdx, ax  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -63,7 +63,7 @@ def asgd(opfunc, x, config=None, state=None):
     (array([ 0.5 , -0.25], dtype=float32), array([ 0.75 , -0.375], dtype=float32))
     """
     (eta0, decay, alpha, t0), state = protocol.read("asgd", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     f, dfdx = protocol.evaluate(opfunc, x)
     t, rate, weight = state.get("t", 0), state.get("eta_t", eta0), state.get("mu_t", 1.0)

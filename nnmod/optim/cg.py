@@ -54,7 +54,7 @@ def cg(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, x0, s, df1, df2  (P,), float32 or float64
+    x, dfdx, x0, s, df1, df2  any, such as (P,); float32 or float64
 
     Returns ``(x, fs)``: the loss before the first search and after each that succeeded.
     Raises ValueError for an unknown option or a wrong value, ShapeError or TypeError for
@@ -72,7 +72,7 @@ def cg(opfunc, x, config=None, state=None):
     (rho, sig, inside, ext, maxIter, ratio,
      maxEval), state = protocol.read("cg", config, state, _OPTIONS, _KEPT)
     maxEval = 1.25 * maxIter if maxEval is None else maxEval
-    protocol.vector("x", x)
+    protocol.floats("x", x)
     for name in ("x0", "s", "df1", "df2"):
         if state.get(name) is not None:
             protocol.like_x(f"state[{name!r}]", state[name], x)

@@ -12,6 +12,7 @@ _OPTIONS = {
     "learningRate": (1.0, 0, None),
     "lineSearch": None,
     "lineSearchOptions": None,
+    "verbose": False,
 }
 _KEPT = ("funcEval", "nIter", "d", "t", "old_dirs", "old_stps", "ro", "Hdiag", "g_old", "f_old", "search",
          "spare_s", "spare_y", "tmp1", "al", "dir_bufs", "stp_bufs")
@@ -48,6 +49,7 @@ def lbfgs(opfunc, x, config=None, state=None):
                                        learningRate * min(1, 1 / sum of abs(dfdx))
     lineSearch         None            a function such as optim.lswolfe
     lineSearchOptions  None            a dict: its options
+    verbose            False           print why it stopped
     =================  ==============  ================================================
 
     A line search is called as ``lineSearch(opfunc, x, t, d, f, g, gtd, options, state)``,
@@ -61,7 +63,7 @@ def lbfgs(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, d, g_old  (P,), float32 or float64
+    x, dfdx, d, g_old  any, such as (P,); float32 or float64
 
     Returns ``(x, fs)``: fs begins with the loss before the first step and has one loss
     for each step, except that the maxIter-th step without a line search is not followed
@@ -78,14 +80,14 @@ def lbfgs(opfunc, x, config=None, state=None):
     quasi-Newton matrices with limited storage" (1980).
     """
     (maxIter, maxEval, tolFun, tolX, nCorrection, learningRate, lineSearch,
-     searchOptions), state = protocol.read("lbfgs", config, state, _OPTIONS, _KEPT)
+     searchOptions, verbose), state = protocol.read("lbfgs", config, state, _OPTIONS, _KEPT)
     maxEval = 1.25 * maxIter if maxEval is None else maxEval
     if lineSearch is not None and not callable(lineSearch):
         raise TypeError("lineSearch must be a function such as optim.lswolfe, "
                         f"got {tensor.describe(lineSearch)}")
     if searchOptions is not None and lineSearch is None:
         raise ValueError("lineSearchOptions need a lineSearch, such as optim.lswolfe")
-    protocol.vector("x", x)
+    protocol.floats("x", x)
     _check(state, x)
 
     f, g = protocol.evaluate(opfunc, x)
@@ -93,6 +95,7 @@ def lbfgs(opfunc, x, config=None, state=None):
     state["funcEval"] = state.get("funcEval", 0) + 1
     total = sum_abs(g)
     if total <= tolFun:
+        _say(verbose, "the gradient is below tolFun")
         return x, fs
 
     for step in range(1, maxIter + 1):
@@ -109,6 +112,7 @@ def lbfgs(opfunc, x, config=None, state=None):
         state["f_old"] = f_old = f
         slope = dot(g, d)
         if slope > -tolX:
+            _say(verbose, "no progress can be made along the direction")
             break
         t = learningRate * (min(1, 1 / total) if first else 1)
 
@@ -129,12 +133,28 @@ def lbfgs(opfunc, x, config=None, state=None):
         evaluations += tried
         state["funcEval"] += tried
 
-        if step == maxIter or evaluations >= maxEval:
-            break
-        total = sum_abs(g)
-        if total <= tolFun or abs(t) * sum_abs(d) <= tolX or abs(f - f_old) < tolX:
+        reason = None
+        if step == maxIter:
+            reason = "maxIter steps are done"
+        elif evaluations >= maxEval:
+            reason = "maxEval losses were computed"
+        else:
+            total = sum_abs(g)
+            if total <= tolFun:
+                reason = "the gradient is below tolFun"
+            elif abs(t) * sum_abs(d) <= tolX:
+                reason = "the step is below tolX"
+            elif abs(f - f_old) < tolX:
+                reason = "the loss changes by less than tolX"
+        if reason:
+            _say(verbose, reason)
             break
     return x, fs
+
+
+def _say(verbose, reason):
+    if verbose:
+        print(f"<optim.lbfgs> {reason}")
 
 
 def _learn(state, x, g, most):

@@ -56,7 +56,7 @@ def lswolfe(opfunc, x, t, d, f, g, gtd, options=None, state=None):
 
     Shapes
     ------
-    x, d, g  (P,), float32 or float64
+    x, d, g  any, such as (P,); float32 or float64
 
     Returns ``(f, g, x, t, evaluations)``: the loss and the gradient at the new x, the x
     itself, the step and how often opfunc was called.  The step is the best that was tried
@@ -79,7 +79,7 @@ def lswolfe(opfunc, x, t, d, f, g, gtd, options=None, state=None):
     (array([3.2]), 0.1, 2)
     """
     (c1, c2, tolX, maxIter), _ = protocol.read("lswolfe", options, {}, _OPTIONS, ())
-    protocol.vector("x", x)
+    protocol.floats("x", x)
     protocol.like_x("d", d, x)
     protocol.like_x("g", g, x)
     check.number(t=t, gtd=gtd)

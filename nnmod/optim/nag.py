@@ -52,7 +52,7 @@ def nag(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, learningRates  (P,), float32 or float64
+    x, dfdx, learningRates  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss at y.  Raises ValueError for an unknown option or a
     wrong value, ShapeError or TypeError for a wrong x or gradient; x is then as it was,
@@ -72,7 +72,7 @@ def nag(opfunc, x, config=None, state=None):
     """
     (learningRate, learningRateDecay, weightDecay, momentum,
      shares), state = protocol.read("nag", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
     if shares is not None:
         protocol.like_x("learningRates", shares, x)
 

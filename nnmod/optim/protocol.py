@@ -48,9 +48,14 @@ def read(method, config, state, options, kept):
 
 
 def vector(name, x):
-    """Check that *x* is what a step can change in place: a dense 1-D vector of floats."""
+    """Check that *x* is what a search can change in place: a dense 1-D vector of floats."""
+    floats(name, x)
+    check.shape(name, x, "P", hint="module.getParameters() gives one vector, x.reshape(-1) a view of any tensor")
+
+
+def floats(name, x):
+    """Check that *x* is what a step can change in place: a dense tensor of floats, of any shape."""
     check.floating(name, x)
-    check.shape(name, x, "P", hint="module.getParameters() gives one vector")
     if not tensor.is_dense(x):
         raise ValueError(f"{name} must be C-contiguous and writable: it is changed in place; "
                          "copy it first with .copy()")
@@ -68,12 +73,18 @@ def loss(opfunc, x):
 
 
 def evaluate(opfunc, x):
-    """``opfunc(x)``, checked: the loss and the gradient, which is like *x*."""
+    """``opfunc(x)``, checked: the loss, a number, and the gradient, which is like *x*; a flat one gets its shape."""
     result = opfunc(x)
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise TypeError(f"opfunc must return two values, (f, dfdx), got {tensor.describe(result)}")
-    check.same_shape("the gradient that opfunc returns", result[1], "x", x)
-    return result
+    f, gradient = result
+    if tensor.is_tensor(gradient) and gradient.shape == (x.size,) != x.shape:
+        gradient = gradient.reshape(x.shape)
+    check.same_shape("the gradient that opfunc returns", gradient, "x", x)
+    try:
+        return float(f.item() if tensor.is_tensor(f) else f), gradient
+    except (TypeError, ValueError):
+        raise TypeError(f"the loss that opfunc returns must be a number, got {tensor.describe(f)}") from None
 
 
 def memory(state, name, x, value=0):

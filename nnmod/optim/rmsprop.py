@@ -44,7 +44,7 @@ def rmsprop(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, m  (P,), float32 or float64
+    x, dfdx, m  any, such as (P,); float32 or float64
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -62,7 +62,7 @@ def rmsprop(opfunc, x, config=None, state=None):
     """
     (learningRate, alpha, epsilon, weightDecay,
      initialMean), state = protocol.read("rmsprop", config, state, _OPTIONS, _KEPT)
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     f, dfdx = protocol.evaluate(opfunc, x)
     m = protocol.memory(state, "m", x, initialMean)

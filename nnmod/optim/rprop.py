@@ -52,7 +52,7 @@ def rprop(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx, delta, stepsizes  (P,), float32 or float64
+    x, dfdx, delta, stepsizes  any, such as (P,); float32 or float64
 
     Returns ``(x, fs)``, the loss before each step.  Raises ValueError for an unknown
     option or a wrong value, ShapeError or TypeError for a wrong x or gradient; x is
@@ -73,7 +73,7 @@ def rprop(opfunc, x, config=None, state=None):
      niter), state = protocol.read("rprop", config, state, _OPTIONS, _KEPT)
     if low > high:
         raise ValueError(f"stepsizemin must not be above stepsizemax, got {low} and {high}")
-    protocol.vector("x", x)
+    protocol.floats("x", x)
 
     fs = []
     for _ in range(niter):

@@ -65,7 +65,7 @@ def sgd(opfunc, x, config=None, state=None):
 
     Shapes
     ------
-    x, dfdx                      (P,), float32 or float64
+    x, dfdx                      any, such as (P,); float32 or float64
     learningRates, weightDecays  (P,)
 
     Returns ``(x, [f])``, f the loss before the step.  Raises ValueError for an unknown
@@ -89,7 +89,7 @@ def sgd(opfunc, x, config=None, state=None):
                          f"it is set), got momentum {momentum} and dampening {dampening}")
     if weightDecay and decays is not None:
         raise ValueError("give weightDecay or weightDecays, not both")
-    protocol.vector("x", x)
+    protocol.floats("x", x)
     for name, value in (("weightDecays", decays), ("learningRates", shares)):
         if value is not None:
             protocol.like_x(name, value, x)

@@ -66,6 +66,10 @@ def load(path, mmap=False):
         gc.disable()
         try:
             return to_python(read(file))
+        except t7_format.T7Error as error:
+            if file is not path:
+                error.add_note(f"in the file {os.fspath(path)}")
+            raise
         finally:
             if collecting:
                 gc.enable()

@@ -5,7 +5,7 @@ from ..layout import Transpose
 from ..linear import Linear
 from ..stateful import gradient_name
 from ..pointwise import Abs, MulConstant, Sqrt
-from ..recurrent import Mufuru
+from ..recurrent import MuFuRu
 from ..reduction import Sum
 from ..reshape import Unsqueeze, View
 from ..routing import NarrowTable, SelectTable
@@ -24,7 +24,7 @@ _OPERATIONS = {
 
 
 def network(inputs, outputs, ops):
-    """The step of a Mufuru made of modules, for batches: ``[x, h'] -> h``."""
+    """The step of a MuFuRu made of modules, for batches: ``[x, h'] -> h``."""
     both, count = inputs + outputs, len(ops)
     reset = Sequential(ParallelTable(Linear(inputs, outputs), Linear(outputs, outputs, False)), CAddTable(), Sigmoid())
     feature = Sequential(
@@ -41,7 +41,7 @@ def network(inputs, outputs, ops):
         ConcatTable(results, SelectTable(2)), CMulTable(), Sum(0))
 
 
-class _Mufuru(OfModules):
+class _MuFuRu(OfModules):
     """Kernels where the network is the one made here; rnn's own, with a bias more, runs as it is."""
 
     def _inKernels(self, fields, found, sizes):
@@ -88,4 +88,4 @@ class _Mufuru(OfModules):
                    operations=[_OPERATIONS[op]().type(module._type) for op in module.ops])
 
 
-add(_Mufuru("nn.MuFuRu", Mufuru))
+add(_MuFuRu("nn.MuFuRu", MuFuRu))

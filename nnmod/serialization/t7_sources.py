@@ -5,6 +5,7 @@ file.  It trusts no number in it: every size is compared with what is left befor
 allocated.  A file is read through a small window, and the elements of a large storage go straight
 into their array, so that a file takes no more memory than what it holds.
 """
+import codecs
 import io
 import os
 import re
@@ -199,9 +200,10 @@ class Ascii:
         return sizes, strides, self.longs(1, "the offset of a tensor")[0]
 
     def _skip_newline(self):
-        # What has no numbers has a line of its own all the same, in some files.
-        if self._data[self.at:self.at + 1] == b"\n":
-            self.at += 1
+        # What has no numbers has a line of its own all the same, in some files; one that went through
+        # a text mode of Windows has its lines end in two bytes.
+        end = self._data[self.at:self.at + 2]
+        self.at += 2 if end == b"\r\n" else end[:1] == b"\n"
 
     def text(self, what):
         """A string with its length."""
@@ -224,7 +226,8 @@ class Ascii:
             raise T7Error(f"{what} says that it has {count} elements, but {self.left()} bytes are left: "
                           f"the file is {CUT_OFF}", start)
         if dtype.itemsize == 1:
-            self.at += count + 1
+            self.at += count
+            self._skip_newline()
             return np.frombuffer(self._data, dtype, count, start).copy()
         _, end = self._line(what)
         array, have = np.empty(count, dtype), 0
@@ -364,8 +367,9 @@ def byte_order(head, size):
     for order, name in (("<", "little"), (">", "big")):
         if len(head) >= 4 and int.from_bytes(head[:4], name) <= 8:
             return order
-    if not re.search(rb"[^\t\r\n -~]", head):
-        raise T7Error(f"this is a text file, not a .t7 file; it begins {head[:40].decode()!r}", 0)
+    text = _as_text(head)
+    if text:
+        raise T7Error(f"this is a text file, not a .t7 file; it begins {text[:40]!r}", 0)
     raise T7Error("this is not a .t7 file: it must begin with the kind of an object, a number from 0 to 8, "
                   f"but begins with the bytes {head[:8].hex(' ')}", 0)
 
@@ -374,7 +378,7 @@ def byte_order(head, size):
 _OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _words in (
     (rb"version https://git-lfs", "this is a Git LFS pointer, not the file itself: fetch it with git lfs pull"),
     (rb"PK\x03\x04.{26,80}\.npy", "this is a .npz file: numpy.load reads it"),
-    (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), or a .npz"),
+    (rb"PK\x03\x04", "this is a zip archive: a PyTorch file (torch.load of PyTorch reads it), a .npz, or what must be unpacked first"),
     (rb"\x80[\x02-\x05]", "this is a Python pickle, perhaps an old PyTorch file: PyTorch's torch.load reads it"),
     (rb"\x89HDF", "this is an HDF5 file: h5py reads it"),
     (rb"\x93NUMPY", "this is a .npy file: numpy.load reads it"),
@@ -385,6 +389,15 @@ _OTHERS = [(re.compile(_start, re.DOTALL | re.IGNORECASE), _words) for _start, _
     (rb"MATLAB", "this is a MATLAB file"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "this is a picture"),
 )]
+
+
+def _as_text(head):
+    """*head* as UTF-8, perhaps cut in its last character; None if it is no text."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return None if re.search("[\x00-\x08\x0e-\x1f\x7f]", text) else text
 
 
 def what_it_is(head):

@@ -5,6 +5,7 @@
 together, launched by ``each_warp``.  What such a function calls, a scalar formula or a helper of
 the CPU's kernels, is compiled for the device from the same source.
 """
+import ast
 import math
 import types
 
@@ -148,10 +149,14 @@ def _parameters(function, given):
 
 
 def build(source, function, scope):
-    """The function ``kernel`` of *source*, as if it stood where *function* stands."""
+    """The function ``kernel`` of *source*; all of its lines are, for messages, the first one of *function*."""
     code = function.__code__
     namespace = {"cuda": cuda, "np": np, "__name__": function.__module__, **scope}
-    exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), namespace)
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = code.co_firstlineno
+    exec(compile(tree, code.co_filename, "exec"), namespace)
     kernel = namespace["kernel"]
     kernel.__qualname__ = kernel.__name__ = function.__name__.replace("<", "").replace(">", "")
     kernel.wide = getattr(function, "wide", "")

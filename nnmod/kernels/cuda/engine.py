@@ -12,7 +12,7 @@ import numpy as np
 from .. import NO_CUDA
 from .allocator import ALIGNMENT, Allocator
 from .dlpack import CPU, CUDA
-from .target import cuda
+from .target import cuda, named
 
 _engine = None
 _lock = threading.Lock()
@@ -104,6 +104,13 @@ class Emulated:
 
     def synchronize(self):
         """Wait for all work: it is done already."""
+
+    def enter(self):
+        """Make the device that of this thread: there is one only."""
+
+    def release(self):
+        """Give back all memory that nobody holds."""
+        self.allocator.release()
 
 
 def _aligned_bytes(size):
@@ -202,11 +209,21 @@ class Driver:
             bounds = {"launch_bounds": kernel.launch_bounds} if hasattr(kernel, "launch_bounds") else {}
             compiled = kernel if hasattr(kernel, "py_func") else self._cuda.jit(kernel, **bounds)
             compiled = self._kernels.setdefault(kernel, compiled)
-        compiled[grid, block, self.stream](*args)
+        with named(compiled.py_func):
+            compiled[grid, block, self.stream](*args)
 
     def synchronize(self):
         """Wait for all work of this device."""
         self._devices.get_context().synchronize()
+
+    def enter(self):
+        """Make the GPU that of this thread, for libraries that take the thread's."""
+        self._devices.get_context()
+
+    def release(self):
+        """Give back all memory that nobody holds, at once."""
+        self.allocator.release()
+        self._devices.get_context().memory_manager.deallocations.clear()
 
     def _settle(self):
         """The host's memory may be read, or written, once the copy is done."""

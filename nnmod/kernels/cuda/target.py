@@ -43,10 +43,10 @@ def ptx(function, types, compute_capability=COMPUTE_CAPABILITY, fastmath=False, 
     """The PTX of a Python function for arguments of Numba's *types*, with line numbers.
 
     It is kept on disk by the digest of the function, of what it calls and of this package.
-    A function that does not compile raises Numba's error, which names its line.
+    A function that does not compile raises Numba's error, which names its line; a note names the kernel.
     """
     def build():
-        with _lock, _without_device(compute_capability), warnings.catch_warnings():
+        with named(function), _lock, _without_device(compute_capability), warnings.catch_warnings():
             warnings.simplefilter("ignore", NumbaDebugInfoWarning)  # a function without a source file
             text, _ = cuda.compile(function, tuple(types), cc=compute_capability, device=False, abi="numba",
                                    output="ptx", lineinfo=True, fastmath=fastmath, launch_bounds=launch_bounds)
@@ -59,6 +59,17 @@ def ptx(function, types, compute_capability=COMPUTE_CAPABILITY, fastmath=False, 
     key = digest("ptx", print_of, where, tuple(map(str, types)), compute_capability, fastmath, launch_bounds,
                  _versions(), _sources())
     return cached(key, "ptx", build).decode()
+
+
+@contextlib.contextmanager
+def named(function):
+    """What is raised within gets a note that says which kernel it was, and where that begins."""
+    try:
+        yield
+    except Exception as error:
+        code = function.__code__
+        error.add_note(f"in kernel {function.__name__}, {code.co_filename}:{code.co_firstlineno}")
+        raise
 
 
 class _NoDevice:
@@ -95,4 +106,4 @@ def _sources():
 
 
 #: Files of this folder with no function that a kernel could call.
-_HOST_ONLY = {"__init__", "allocator", "array", "dlpack", "engine", "launch"}
+_HOST_ONLY = {"__init__", "allocator", "array", "dlpack", "engine", "launch", "vendor"}

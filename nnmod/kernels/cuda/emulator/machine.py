@@ -128,7 +128,9 @@ class Kernel:
         place = _place(address, arrays) if kind.startswith(("global", "misaligned global", "race in global", "write to")
                                                            ) else f"byte {address}"
         mask = f"mask {address & 0xFFFFFFFF:#010x}"
-        reader = "reads" if "ld." in site.text.split("%")[0] else "accesses"
+        verb = next((word for word in site.text.split() if not word.startswith("@")), "")  # @: a condition
+        reader = "reads" if verb.startswith("ld") else "writes" if verb.startswith("st") else "accesses"
+        rival = other if other.startswith("an atomic") else f"an access by {other}"
         size = int(context[layout.SHARED_SIZE])
         text = {
             "global out of bounds": f"{reader} memory that belongs to no array: {place}",
@@ -140,9 +142,9 @@ class Kernel:
             "write to read-only memory": f"writes to read-only memory: {place}",
             "uninitialised shared memory": f"reads shared {place}, which no thread of the block has written so far: "
                                            "is a barrier missing?",
-            "race in shared memory": f"{reader} shared {place}, and {other} does so too with no barrier in between",
+            "race in shared memory": f"{reader} shared {place}, with no barrier between that and {rival}",
             "race in global memory within a block":
-                f"{reader} {place}, and {other} does so too with no barrier in between",
+                f"{reader} {place}, with no barrier between that and {rival}",
             "race in global memory between blocks":
                 f"{reader} {place}, and so does another block; blocks run in any order, or at once",
             "thread ended before a barrier": f"waits at a barrier, but {other} has ended",
@@ -275,6 +277,8 @@ def _place(address, arrays):
             index = ", ".join(map(str, np.unravel_index(at, array.shape)))
             return f"element [{index}] of {name}"
         return f"byte {address - first} of {name}"
+    if nearest == 1 and address >= end:
+        return f"right behind the end of {name}"
     if nearest < 1 << 30:
         return f"{nearest} byte{'s' * (nearest > 1)} {'before' if address < first else 'past the end of'} {name}"
     return f"address {address:#x}"
