@@ -129,12 +129,14 @@ def tiled_kernel(name, dtype, tile, arguments, begin, load, store_a, store_b, en
               *indented(store_a, 8), *indented(store_b, 8), "        cuda.syncthreads()"]
     lines += indented(end, 4)
     space = {"cuda": cuda, "u": np.uint32, "wide": np.uint64, "number": np.dtype(dtype).type, "load4": load4,
-             "store4": store4, "tf32": tf32, "multiply": tensor_multiplier(tile) if tile.tensor else multiplier(tile), "clear": clearer(tile), "rotate": rotator(tile),
+             "store4": store4, "tf32": tf32, "clear": clearer(tile), "rotate": rotator(tile),
+             "multiply": tensor_multiplier(tile) if tile.tensor else multiplier(tile),
              "aligned": aligned, "PITCH_A": tile.pitch(tile.rows),
              "PITCH_B": tile.pitch(tile.columns),
              **{f"sum4_{n}": quad(n) for n in range(0, tile.run_columns, 4)}, **names}
     made = compiled(name, lines, space)
-    made.launch_bounds = tile.threads, BLOCKS_PER_PROCESSOR[tile._replace(tensor=False)] if np.dtype(dtype).itemsize == 4 else 1
+    blocks = BLOCKS_PER_PROCESSOR[tile._replace(tensor=False)]
+    made.launch_bounds = tile.threads, blocks if np.dtype(dtype).itemsize == 4 else 1
     return made
 
 
