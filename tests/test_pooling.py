@@ -284,7 +284,7 @@ def test_repr():
     (lambda: nnmod.SpatialMaxPooling(3, 3, 1, 1, 2, 1),
      "padW and padH must be at most half of the window, so that no window lies wholly in the padding; "
      "got padding 2,1 for a window of 3x3"),
-    (lambda: nnmod.SpatialMaxPooling(2, 2, ceilMode=None), "ceilMode must be True or False, got None"),
+    (lambda: nnmod.SpatialMaxPooling(2, 2, ceilMode="yes"), "ceilMode must be True or False, got 'yes'"),
     (lambda: nnmod.SpatialAveragePooling(2, 2, padH=-1), "padH must be an int >= 0, got -1"),
     (lambda: nnmod.SpatialAveragePooling(2, 1, 1, 1, 1, 1),
      "padW and padH must be at most half of the window, so that no window lies wholly in the padding; "

@@ -241,6 +241,8 @@ assert (x == 11).all()
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_an_interrupt_reaches_python():
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", START + """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and hand that on
 try:
     print("ready", flush=True)
     while True:
