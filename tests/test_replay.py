@@ -253,7 +253,9 @@ def test_kernels_that_run_as_one_program_compute_the_same_bits(dtype, count):
                 x = rng.standard_normal((count, 2, 16, 16)).astype(dtype)
                 x[:1, 0, 3, 3] = np.nan if threads == 3 else 0
                 np.testing.assert_array_equal(fused.forward(x), net.forward(x))
-            assert fused._replay.count == 7 and (threads > 1 or count == 0 or not fused._replay._calls)
+            assert fused._replay.count == 7
+            if threads == 1 and count and kernels.backend_name() == "cpu":
+                assert not fused._replay._calls  # one call for all
     finally:
         nn.setnumthreads(before)
 
