@@ -251,7 +251,10 @@ except KeyboardInterrupt:
     threads.run(count_up, 64, 1, x, 1.0)
     print("interrupted")
 """], stdout=subprocess.PIPE, text=True, env=os.environ | {"NNMOD_QUIET": "1"})
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[0] == "interrupted\n" and process.returncode == 0
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[0] == "interrupted\n" and process.returncode == 0
+    finally:
+        process.kill()
