@@ -116,7 +116,7 @@ def roi_pool_update_grad_input(dy, rois, indices, dx):
     dx                 (N, C, H, W)  [out]
     """
     dx[...] = 0
-    planes = dx.reshape(*dx.shape[:2], -1)
+    planes = dx.reshape(*dx.shape[:2], dx.shape[2] * dx.shape[3])
     r, c, i, j = np.nonzero(indices >= 0)
     np.add.at(planes, (rois[r, 0].astype(np.int64), c, indices[r, c, i, j]), dy[r, c, i, j])
 
