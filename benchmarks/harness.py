@@ -120,6 +120,10 @@ def find_torch():
 
 # -- time --------------------------------------------------------------------------------------------
 
+#: Seconds in which the workers of every library here have gone to sleep.
+PAUSE = 0.05
+
+
 def clock_for(count):
     """The clock for tasks of *count* threads.
 
@@ -133,20 +137,28 @@ def measure(tasks, seconds, count, least=5):
     """The median seconds of each task, {name: function}, in alternating rounds of one process.
 
     What disturbs one round disturbs all of its tasks.  A short task is repeated within its
-    turn until a turn takes about two milliseconds.
+    turn until a turn takes about two milliseconds.  Workers of some libraries spin for a while
+    after their task, OpenBLAS's longest, and would take a core from the next one: with several
+    threads a turn begins with a pause, and with a run that is not timed, which wakes its own.
     """
     clock = clock_for(count)
     repeats = {}
     for name, task in tasks.items():
-        task()
-        start = time.perf_counter()
-        task()
-        repeats[name] = max(1, round(0.002 / max(1e-7, time.perf_counter() - start)))
+        # The first calls of a task may prepare the later ones; of a long one each is expensive.
+        seen = []
+        while len(seen) < 2 or (len(seen) < 6 and min(seen) < 0.002):
+            start = time.perf_counter()
+            task()
+            seen.append(time.perf_counter() - start)
+        repeats[name] = max(1, round(0.002 / max(1e-7, min(seen))))
     times = {name: [] for name in tasks}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(next(iter(times.values()))) < least:
         for name, task in tasks.items():
             repeat = range(repeats[name])
+            if count > 1:
+                time.sleep(PAUSE)
+                task()
             start = clock()
             for _ in repeat:
                 task()
@@ -173,7 +185,7 @@ def _multiply_adds(count, seconds):
     if nnmod.kernels.backend_name() != "cpu":
         return math.nan
     from . import peak
-    turns = 20_000
+    turns = 500_000  # a millisecond or two: much longer than it takes to hand them to threads
     return peak.FLOPS_A_TURN * turns * count / _best(lambda i: peak.run(turns), count, seconds)
 
 
