@@ -120,8 +120,10 @@ def find_torch():
 
 # -- time --------------------------------------------------------------------------------------------
 
-#: Seconds in which the workers of every library here have gone to sleep.
-PAUSE = 0.05
+#: Seconds in which the workers of every library here have gone to sleep: OpenBLAS's look for work for 0.11.
+PAUSE = 0.15
+#: Seconds for which a short task is repeated in its turn: with several threads, and with one.
+TURN, SHORT_TURN = 0.02, 0.002
 
 
 def clock_for(count):
@@ -137,11 +139,13 @@ def measure(tasks, seconds, count, least=5):
     """The median seconds of each task, {name: function}, in alternating rounds of one process.
 
     What disturbs one round disturbs all of its tasks.  A short task is repeated within its
-    turn until a turn takes about two milliseconds.  Workers of some libraries spin for a while
-    after their task, OpenBLAS's longest, and would take a core from the next one: with several
-    threads a turn begins with a pause, and with a run that is not timed, which wakes its own.
+    turn until that takes about TURN, or SHORT_TURN with one thread.  Workers of some libraries
+    spin for a while after their task, OpenBLAS's longest, and would take a core from the next
+    one: with several threads a turn begins with a pause, and with runs that are not timed, which
+    wake its own and bring its memory back into the caches.
     """
     clock = clock_for(count)
+    turn = TURN if count > 1 else SHORT_TURN
     repeats = {}
     for name, task in tasks.items():
         # The first calls of a task may prepare the later ones; of a long one each is expensive.
@@ -150,7 +154,7 @@ def measure(tasks, seconds, count, least=5):
             start = time.perf_counter()
             task()
             seen.append(time.perf_counter() - start)
-        repeats[name] = max(1, round(0.002 / max(1e-7, min(seen))))
+        repeats[name] = max(1, round(turn / max(1e-7, min(seen))))
     times = {name: [] for name in tasks}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(next(iter(times.values()))) < least:
@@ -158,7 +162,8 @@ def measure(tasks, seconds, count, least=5):
             repeat = range(repeats[name])
             if count > 1:
                 time.sleep(PAUSE)
-                task()
+                for _ in range(1 + len(repeat) // 2):
+                    task()
             start = clock()
             for _ in repeat:
                 task()

@@ -215,6 +215,31 @@ def test_idle_workers_sleep():
 
 
 @needs_workers
+@pytest.mark.skipif(sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="wants Linux, two processors")
+def test_a_woken_worker_leaves_the_launcher_its_processor():
+    result = run_python("""
+may, one = os.sched_getaffinity(0), min(os.sched_getaffinity(0))
+threads.set_num_threads(2)
+def again():
+    time.sleep(0.1)  # the worker sleeps
+    threads.run(count_up, 64, 1, x, 1.0)
+    worker, = (thread.native_id for thread in threading.enumerate() if thread.name == "nnmod-worker")
+    return os.sched_getaffinity(worker)
+os.sched_setaffinity(0, {one})
+threads.run(count_up, 64, 1, x, 1.0)
+assert again()  # with one processor for both, it stays
+os.sched_setaffinity(0, may)
+assert again() < may and os.sched_getaffinity(0) == may
+threads.set_num_threads(1)
+threads.set_num_threads(2)
+threads.run(count_up, 64, 1, x, 1.0)
+assert again() < may
+assert (x == 6).all(), x
+""")
+    assert result.returncode == 0, result.stderr
+
+
+@needs_workers
 @needs_fork
 def test_a_fork_while_another_thread_computes():
     result = run_python("""

@@ -13,7 +13,7 @@ from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
 
 
-# Below so many multiply-adds a product needs no memory beyond the stack, and no second thread.
+# Below so many multiply-adds a product needs no memory beyond the stack.
 _SMALL = 1_000_000
 _no_work = np.empty(0, np.uint8)
 
@@ -55,12 +55,11 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
 
 def divided(M, N, K, itemsize):
     """How a product is cut: into how many parts, whether of columns, and how much scratch memory each can use."""
-    size, parts, by_columns = 0, 1, N >= M
-    if M * N * K > _SMALL:
-        if M * N * K >= 2 * threads.FLOPS_PER_THREAD:
-            steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
-            parts = min(threads.get_num_threads(), steps, M * N * K // threads.FLOPS_PER_THREAD)
-        size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize)
+    by_columns = N >= M
+    steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
+    # A row times a matrix takes as long as reading that.
+    parts = min(threads.worth(M * N * K, M * K + K * N), steps)
+    size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize) if M * N * K > _SMALL else 0
     return parts, by_columns, size
 
 

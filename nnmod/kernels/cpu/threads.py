@@ -55,6 +55,11 @@ def grain(work_per_item, total=FLOPS_PER_THREAD):
     return max(1, total // max(1, work_per_item))
 
 
+def worth(flops, elements):
+    """How many threads so many multiply-adds over so many elements are worth, at least 1."""
+    return max(1, min(_pool.size, int(flops / FLOPS_PER_THREAD + elements / ELEMENTS_PER_THREAD)))
+
+
 def get_num_threads():
     """How many threads kernels use at most."""
     return _pool.size

@@ -127,10 +127,9 @@ def emit_stream(e, rows, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bia
 
     Several rows of b are added to c at a time, each from its start to its end.
     """
-    # Rows that are 4096 bytes apart share a set of the L1 cache: a line of each is used up at once, and
-    # of short vectors fewer rows at a time leave room for what is fetched ahead.
+    # Rows that are 4096 bytes apart share a set of the L1 cache: a line of each is used up at once.
     side = min(2, 64 // e.vector_bytes)
-    together = 8 // rows if side == 1 else 4
+    together = 8 // rows
     whole = n // e.lanes * e.lanes
 
     def along(update, side=1):
@@ -220,8 +219,16 @@ def emit_dots(e, rows, columns, K, a, a_row, b, b_row, m, n, out):
         y = [e.load(b + offset, mask) for offset in rights]
         return a + e.vector_bytes, b + e.vector_bytes, [e.fma(x[i], y[j], total) for (i, j), total in zip(tile, sums)]
 
+    def two(a, b, sums):
+        return step(*step(a, b, sums))
+
     shift = e.lanes.bit_length() - 1
-    a, b, sums = e.loop(K >> shift, step, a, b, [e.zero() for _ in tile])
+    sums = [e.zero() for _ in tile]
+    if rows == 1:  # bound by memory: a line of each row is used up at once
+        a, b, sums = e.loop(K >> (shift + 1), two, a, b, sums)
+        a, b, sums = e.loop((K >> shift) & 1, step, a, b, sums)
+    else:
+        a, b, sums = e.loop(K >> shift, step, a, b, sums)
     rest = K & (e.lanes - 1)
     sums = e.changed(rest > 0, lambda sums: step(a, b, sums, e.mask(rest))[2], sums)
     for k, vector in enumerate(e.sums(sums)):

@@ -21,6 +21,9 @@ The control block, words at the offsets below, each group on a cache line of its
     BUSY      1 while a job runs.  A second launcher does all parts of its job itself: so do
               Python threads that compute at once, and a kernel that is launched by a kernel.
     PATIENCE  for how many nanoseconds a worker looks for a job before it sleeps
+    AVOIDED   the processor that workers leave to the launcher, or -1
+    MASK      room for a set of processors
+    THREADS   the system's numbers of the workers' threads, or 0
 
 Sleeping is a mutex and conditions of POSIX: where there are none, ``available`` is False.
 """
@@ -28,6 +31,7 @@ import ctypes
 import functools
 import platform
 import signal
+import sys
 import threading
 import time
 
@@ -42,14 +46,17 @@ from .divide import launcher
 
 TICKET, UNFINISHED, AWAITED, SLEEPERS, WORKERS, QUIT, BUSY, PATIENCE, PART, RECORD, PARTS, MUTEX, WORK, DONE = (
     0, 128, 136, 256, 264, 272, 384, 392, 512, 520, 528, 640, 768, 896)
-_BYTES = 1024
+AVOIDED, MASK, THREADS = 400, 1024, 1152
+_MASK_BYTES, _MOST_THREADS = 128, 512
+_BYTES = THREADS + 8 * _MOST_THREADS
 _LEFT = (1 << 16) - 1
 #: A job has at most so many parts.
 MOST_PARTS = _LEFT
 
-#: A worker that found nothing for so long goes to sleep (ns) ...
-_PATIENCE = 200_000
-#: ... and sooner, down to this, when that was often in vain.
+#: A worker that found nothing for so long goes to sleep (ns): twice what lies between two kernels
+#: of a training loop, where Python prepares a batch or an optimizer runs on one thread ...
+_PATIENCE = 1_000_000
+#: ... and sooner, down to this, when work was often longer in coming than that.
 _LEAST_PATIENCE = 5_000
 #: Who waits lets others have the processor after so long.
 _POLITE = 100_000
@@ -58,13 +65,14 @@ _LAUNCHER_PATIENCE = 1_000_000
 
 _POSIX = ("pthread_mutex_init", "pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_init", "pthread_cond_wait",
           "pthread_cond_signal", "pthread_cond_broadcast", "sched_yield", "clock_gettime")
+_AFFINITY = ("sched_getcpu", "sched_getaffinity", "sched_setaffinity")  # Linux's
 
 
-def _find_posix():
-    """The functions of POSIX above, made known to LLVM; None where one is missing."""
+def _find(names):
+    """Functions of the C library, made known to LLVM; None where one is missing."""
     try:
         library = ctypes.CDLL(None)
-        found = {name: getattr(library, name) for name in _POSIX}
+        found = {name: getattr(library, name) for name in names}
     except (OSError, TypeError, AttributeError):  # Windows among others
         return None
     if ctypes.sizeof(ctypes.c_void_p) != 8 or not hasattr(time, "CLOCK_MONOTONIC"):
@@ -74,8 +82,9 @@ def _find_posix():
     return found
 
 
-_posix = _find_posix()
+_posix = _find(_POSIX)
 available = _posix is not None
+_HAS_AFFINITY = available and sys.platform == "linux" and _find(_AFFINITY) is not None
 
 
 class Workers:
@@ -95,9 +104,11 @@ class Workers:
         with self._changing:
             work, launch = _compiled(_work, 1), _compiled(_launch, 4)
             self._set(PATIENCE, _PATIENCE if patient else 0)
+            self._set(AVOIDED, -1)
             enter = ctypes.CFUNCTYPE(None, ctypes.c_int64)(work.address)
             while len(self._threads) < count:
-                thread = threading.Thread(target=_enter, args=(enter, self._control), name="nnmod-worker", daemon=True)
+                thread = threading.Thread(target=self._serve, args=(enter, len(self._threads)), name="nnmod-worker",
+                                          daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:  # the process may have no more threads: launchers do what is left
@@ -117,13 +128,17 @@ class Workers:
                 self._set(WORKERS, 0)
                 self._set(QUIT, 0)
 
+    def _serve(self, enter, number):
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())  # they are for threads that run Python
+        known = number < _MOST_THREADS
+        if known:
+            self._set(THREADS + 8 * number, threading.get_native_id())
+        enter(self._control)
+        if known:  # while the number is this thread's
+            self._set(THREADS + 8 * number, 0)
+
     def _set(self, word, value):
         ctypes.c_int64.from_address(self._control + word).value = value
-
-
-def _enter(enter, control):
-    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())  # they are for threads that run Python
-    enter(control)
 
 
 @functools.cache
@@ -140,11 +155,15 @@ def _work(control):
         if _take_parts(control):
             continue
         most = load(control + PATIENCE)
-        if _spin_for_work(control, patience):
+        idle = now()
+        if not _spin_for_work(control, patience):
+            _sleep(control)
+        # Also who slept looks longer next time, if work came soon: in a network whose kernels are a
+        # little further apart than a worker is patient it would sleep, and be woken, before each.
+        if now() - idle <= most:
             patience = min(2 * patience + _LEAST_PATIENCE, most)
         else:
             patience = min(max(patience // 2, _LEAST_PATIENCE), most)
-            _sleep(control)
 
 
 def _launch(control, part, record, parts):
@@ -161,10 +180,7 @@ def _launch(control, part, record, parts):
     sleepers = load(control + SLEEPERS)
     wanted = min(sleepers, parts - 1 - (load(control + WORKERS) - sleepers))
     if wanted > 0:
-        posix("pthread_mutex_lock", (control + MUTEX,))
-        for _ in range(wanted):
-            posix("pthread_cond_signal", (control + WORK,))
-        posix("pthread_mutex_unlock", (control + MUTEX,))
+        _wake(control, wanted)
     _take_parts(control)
     if not _spin_until_done(control):
         posix("pthread_mutex_lock", (control + MUTEX,))
@@ -174,6 +190,46 @@ def _launch(control, part, record, parts):
         store(control + AWAITED, 0)
         posix("pthread_mutex_unlock", (control + MUTEX,))
     store(control + BUSY, 0)
+
+
+@inline
+def _wake(control, wanted):
+    """Wake so many workers."""
+    if _HAS_AFFINITY and load(control + PATIENCE) > 0:
+        _leave_alone(control)
+    # Whoever had counted himself among the sleepers is waiting once the mutex was ours, or has seen the
+    # ticket.  The signal comes after it: a woken thread wants the mutex, and would sleep again for it.
+    posix("pthread_mutex_lock", (control + MUTEX,))
+    posix("pthread_mutex_unlock", (control + MUTEX,))
+    for _ in range(wanted):
+        posix("pthread_cond_signal", (control + WORK,))
+
+
+@inline
+def _leave_alone(control):
+    """Let workers run on every processor that this thread may use but its own.
+
+    Linux likes to wake a thread where it is woken from, above all on virtual machines, whose idle
+    processors it takes for busy ones: worker and launcher then take turns on one for many
+    milliseconds.  Only here, where waking takes long anyway, is it looked at.
+    """
+    here = posix("sched_getcpu", ())
+    if here < 0 or here >= 8 * _MASK_BYTES or here == load(control + AVOIDED):
+        return
+    mask = control + MASK
+    if posix("sched_getaffinity", (0, _MASK_BYTES, mask)) < 0:
+        return
+    word, others = mask + here // 64 * 8, 0
+    store(word, load(word) & ~(1 << here % 64))
+    for i in range(0, _MASK_BYTES, 8):
+        others |= load(mask + i)
+    if others == 0:
+        return
+    store(control + AVOIDED, here)
+    for i in range(min(load(control + WORKERS), _MOST_THREADS)):
+        thread = load(control + THREADS + 8 * i)
+        if thread > 0:  # it has begun
+            posix("sched_setaffinity", (thread, _MASK_BYTES, mask))
 
 
 def _dismiss(control):
@@ -314,19 +370,19 @@ def run_part(typingctx, part, record, number):
 
 
 @intrinsic(prefer_literal=True)
-def posix(typingctx, name, addresses):
-    """Call one of POSIX's functions, whose *name* is a literal, with a tuple of addresses; its result is not wanted."""
+def posix(typingctx, name, values):
+    """What one of the C library's functions returns, an int; *name* is a literal, *values* a tuple of words."""
     if not isinstance(name, types.StringLiteral):
         return None
     callee = name.literal_value
 
     def codegen(context, builder, signature, args):
-        values = cgutils.unpack_tuple(builder, args[1])
-        kind = ir.FunctionType(ir.IntType(32), [_WORD] * len(values))
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, callee), values)
-        return context.get_dummy_value()
+        words = cgutils.unpack_tuple(builder, args[1])
+        kind = ir.FunctionType(ir.IntType(32), [_WORD] * len(words))
+        found = builder.call(cgutils.get_or_insert_function(builder.module, kind, callee), words)
+        return builder.sext(found, _WORD)
 
-    return types.void(name, addresses), codegen
+    return types.int64(name, values), codegen
 
 
 @intrinsic
