@@ -11,8 +11,8 @@ some channels at a time, each element added to the place in a frame that its win
 Gradient of the weight.  Its transpose (K, O) is summed over windows and samples, in tiles
 whose rows read the frame where it lies; at the end it is turned and added.
 
-Threads take panels, blocks of channels, or rows or columns of the gradient: every element is
-computed by one thread, in an order that does not depend on how many there are.
+Threads take panels, blocks of channels, both, or rows or columns of the gradient: every element
+is computed by one thread, in an order that does not depend on how many there are.
 """
 from numba import types
 from numba.extending import intrinsic
@@ -71,26 +71,27 @@ def update_output(g, x, w, b, y, end, kept):
 def convolve(g, x, w, b, y, turned, end):
     """As update_output; *turned*: w is (C, O / groups, kh, kw), and each kernel is taken backwards."""
     plan = g.kept("turned columns" if turned else "columns", lambda: _Plan(g, turned))
-    parts = 1 if g.flops < 2 * threads.FLOPS_PER_THREAD else _parts(g, plan.units)
+    by_units, by_rows = plan.division(g)
+    parts = by_units * by_rows
     work = _scratch(plan.shared, plan.slot, parts)
     if not plan.in_place:
         threads.run(_pack_weights, plan.tiles, plan.grain, w, b, work, g.numbers, turned, plan.R, plan.RP,
                     plan.tile_bytes)
     if parts == 1:
-        _output(0, 1, 1, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+        _output(0, 1, 1, 1, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
     else:
-        threads.run(_output, parts, 1, parts, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
+        threads.run(_output, parts, 1, by_units, by_rows, x, w, b, y, work, g.numbers, plan.offsets, plan.sizes, *end)
 
 
 def alone(g, w, b, y, end):
     """What program.step takes for update_output on one thread; None where more would share it."""
     plan = g.kept("columns", lambda: _Plan(g, False))
-    if g.flops >= 2 * threads.FLOPS_PER_THREAD and _parts(g, plan.units) > 1:
+    if plan.division(g) != (1, 1):
         return None
     norm, activation, low, high = end
     units, wide, direct, in_place, tile_bytes, shared, slot, panel_bytes = plan.sizes
     return ((units, at(w), at(b), at(y), at(g.numbers), at(plan.offsets), wide, direct, in_place, tile_bytes, shared,
-             slot, panel_bytes, at(norm), activation, plan.tiles, plan.R, plan.RP), low, high, 64 + shared + slot)
+             panel_bytes, at(norm), activation, plan.tiles, plan.R, plan.RP), low, high, 64 + shared + slot)
 
 
 class _Plan:
@@ -108,8 +109,8 @@ class _Plan:
         self.units = g.N * g.G * panels
         # What few panels read is not worth packing.
         self.in_place = not turned and g.N * panels <= IN_PLACE
-        tiles = -(-g.OG // self.R)
-        self.tiles = g.G * tiles
+        self.rows = -(-g.OG // self.R)  # of tiles, in a panel
+        self.tiles = g.G * self.rows
         self.grain = threads.grain(g.K * self.R, threads.ELEMENTS_PER_THREAD)
         self.tile_bytes = self.R * g.K * g.size if self.in_place else (rounded(g.K + 1, 16) + 16) * self.RP * g.size
         self.shared = 0 if self.in_place else rounded(self.tiles * self.tile_bytes + SLACK, 64)
@@ -117,6 +118,18 @@ class _Plan:
         self.slot = g.frame_bytes(g.CG) + panel_bytes + _COPIES_BYTES
         #: as the kernel takes them
         self.sizes = (self.units, wide, direct, self.in_place, self.tile_bytes, self.shared, self.slot, panel_bytes)
+        self._divisions = {}
+
+    def division(self, g):
+        """Into how many pieces the panels are divided, and into how many the rows of tiles in each."""
+        most = threads.worth(g.flops, g.O * g.K)
+        found = self._divisions.get(most)
+        if found is None:
+            # Rows first where weights are read from where they lie: each is then one thread's.
+            pieces = [(max(1, min(self.units, most // rows)), rows) for rows in range(1, min(most, self.rows) + 1)]
+            found = self._divisions[most] = min(pieces[::-1] if self.in_place else pieces, key=lambda pair: (
+                -(-self.units // pair[0]) * -(-self.rows // pair[1])))
+        return found
 
 
 @jit
@@ -164,32 +177,32 @@ def emit_pack_weights_part(e, start, stop, w, b, out, sizes, turned, R, RP, tile
 
 
 @jit
-def _output(start, stop, parts, x, w, b, y, work, sizes, offsets, plan, norm, activation, low, high):
+def _output(start, stop, by_units, by_rows, x, w, b, y, work, sizes, offsets, plan, norm, activation, low, high):
     units, wide, direct, in_place, tile_bytes, shared, slot, panel_bytes = plan
     dtype = x.dtype.type
     for part in range(start, stop):
-        call(output_part, (dtype(low), dtype(high), part, parts, units, address(x), address(w) if in_place else 0,
-                           address(b) if b.size else 0, address(y), aligned(work),
-                           address(sizes), address(offsets), wide, direct, tile_bytes, shared, slot, panel_bytes,
-                           address(norm) if norm.size else 0, activation))
+        call(output_part, (dtype(low), dtype(high), part // by_rows, by_units, part % by_rows, by_rows, units,
+                           address(x), address(w) if in_place else 0, address(b) if b.size else 0, address(y),
+                           aligned(work), aligned(work) + shared + part * slot, address(sizes), address(offsets), wide,
+                           direct, tile_bytes, panel_bytes, address(norm) if norm.size else 0, activation))
 
 
 @intrinsic
-def _emitted_output(typingctx, low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct,
-                    tile_bytes, shared, slot, panel_bytes, norm, activation):
+def _emitted_output(typingctx, low, high, part, parts, block, blocks, units, x, w, b, y, packed, own, sizes, offsets,
+                    wide, direct, tile_bytes, panel_bytes, norm, activation):
     def codegen(context, builder, signature, args):
         e = Emitter(builder, low)
         emit_output_part(e, *e.values(args))
         return context.get_dummy_value()
 
-    return types.void(low, low, *[types.intp] * 18), codegen
+    return types.void(low, low, *[types.intp] * 19), codegen
 
 
-@native("number", "number", *["int"] * 18)
-def output_part(low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes, shared,
-                slot, panel_bytes, norm, activation):
-    _emitted_output(low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes,
-                    shared, slot, panel_bytes, norm, activation)
+@native("number", "number", *["int"] * 19)
+def output_part(low, high, part, parts, block, blocks, units, x, w, b, y, packed, own, sizes, offsets, wide, direct,
+                tile_bytes, panel_bytes, norm, activation):
+    _emitted_output(low, high, part, parts, block, blocks, units, x, w, b, y, packed, own, sizes, offsets, wide,
+                    direct, tile_bytes, panel_bytes, norm, activation)
 
 
 def _emit_shape(e, wide):
@@ -199,32 +212,34 @@ def _emit_shape(e, wide):
             e.where(wide, WIDE_COLUMNS, e.integer(TALL_COLUMNS)))
 
 
-def emit_output_part(e, low, high, part, parts, units, x, w, b, y, work, sizes, offsets, wide, direct, tile_bytes,
-                     shared, slot, panel_bytes, norm, activation):
-    """The share of one part of all panels of all samples and groups.
+def emit_output_part(e, low, high, part, parts, block, blocks, units, x, w, b, y, packed, own, sizes, offsets, wide,
+                     direct, tile_bytes, panel_bytes, norm, activation):
+    """The share of one part of all panels of all samples and groups, and in each the share of a block of the tiles.
 
-    w  the weights where they lie, a row of which is then as long as they are apart, or 0: they are packed in *work*
-    b  the biases, or 0; packed weights have them below
+    w    the weights where they lie, a row of which is then as long as they are apart, or 0: they are *packed*
+    b    the biases, or 0; packed weights have them below
+    own  scratch memory of the part and block
     """
     s, size, wide = Sizes(e, sizes), e.item_bytes, wide.differs(0)
     R, RP, vectors = _emit_shape(e, wide)
     tile = e.where(wide, e.function(wide_tile), e.function(tall_tile))
     pack_panel, one = e.function(pack_columns), e.number(1.0)
     columns = vectors * e.lanes
-    panels, whole = (s.P + columns - 1) // columns, s.OG // R
-    packed = w.equals(0)
-    a_row, a_k = e.where(packed, e.integer(size), s.K * size), e.where(packed, RP * size, e.integer(size))
+    panels, whole, tiles_high = (s.P + columns - 1) // columns, s.OG // R, (s.OG + R - 1) // R
+    top, bottom = tiles_high * block // blocks, tiles_high * (block + 1) // blocks
+    top_row, bottom_row = top * R, e.smaller(bottom * R, s.OG)
+    is_packed = w.equals(0)
+    a_row, a_k = e.where(is_packed, e.integer(size), s.K * size), e.where(is_packed, RP * size, e.integer(size))
     pieces = (s.K + (DEPTH - 1)) // DEPTH
     depth = (s.K + pieces - 1) // pieces
-    panel = work + shared + part * slot
-    copies = panel + panel_bytes
+    panel, copies = own, own + panel_bytes
     own_frame = copies + _COPIES_BYTES
     unit, end = units * part // parts, units * (part + 1) // parts
     with e.range(unit // panels, (end + panels - 1) // panels) as sample:  # a sample and a group
         first = e.larger(unit - sample * panels, e.integer(0)) * columns
         last = e.smaller(e.smaller(end - sample * panels, panels) * columns, s.P)
         group = sample - sample // s.G * s.G
-        weights = e.where(packed, work + group * ((s.OG + R - 1) // R) * tile_bytes, w + group * s.OG * s.K * size)
+        weights = e.where(is_packed, packed + group * tiles_high * tile_bytes, w + group * s.OG * s.K * size)
         source = x + sample * s.CG * s.H * s.W * size
         with e.when(direct.equals(0)):
             e.call(e.function(fill_frame), one, source, s.CG, s.H, s.W, s.ph, s.pw, s.sw, s.width, s.plane, own_frame)
@@ -233,13 +248,13 @@ def emit_output_part(e, low, high, part, parts, units, x, w, b, y, work, sizes, 
             length, count = e.smaller(depth, s.K - k), e.smaller(columns, s.P - p)
             n = _emit_list_copies(e, s, p, count, frame, copies)
             e.call(pack_panel, one, offsets + k * 8, length, copies, n, vectors, panel)
-            ones = packed & b.differs(0) & (k + length).equals(s.K)
+            ones = is_packed & b.differs(0) & (k + length).equals(s.K)
             with e.when(ones), e.range(0, vectors) as v:
                 e.store(e.broadcast(one), panel + (length * vectors + v) * VECTOR_BYTES)
             rows = length + e.where(ones, 1, e.integer(0))
             out = y + (sample * s.OG * s.P + p) * size
-            first_biased = ~packed & b.differs(0) & k.equals(0)
-            with e.when(first_biased), e.range(0, s.OG) as o:
+            first_biased = ~is_packed & b.differs(0) & k.equals(0)
+            with e.when(first_biased), e.range(top_row, bottom_row) as o:
                 bias = e.broadcast(e.get(b + (group * s.OG + o) * size))
                 with e.range(0, count, e.lanes) as j:
                     e.store(bias, out + (o * s.P + j) * size, e.mask(count - j))
@@ -251,12 +266,12 @@ def emit_output_part(e, low, high, part, parts, units, x, w, b, y, work, sizes, 
                        out + first * R * s.P * size, s.P * size, rows_of_tile, count, times, tile_bytes, 0,
                        R * s.P * size, one, beta, 0)
 
-            tiles(e.integer(0), R, whole)
-            with e.when(whole * R < s.OG):
+            tiles(top, R, e.smaller(bottom, whole) - top)
+            with e.when(bottom > whole):
                 tiles(whole, s.OG - whole * R, 1)
         with e.when(norm.differs(0) | activation.differs(0)):
-            e.call(e.function(finish), low, high, y + (sample * s.OG * s.P + first) * size, s.OG, s.P * size,
-                   last - first, norm, s.O, (sample - sample // s.G * s.G) * s.OG, activation)
+            e.call(e.function(finish), low, high, y + ((sample * s.OG + top_row) * s.P + first) * size,
+                   bottom_row - top_row, s.P * size, last - first, norm, s.O, group * s.OG + top_row, activation)
 
 
 def _emit_list_copies(e, s, p, count, frame, copies):

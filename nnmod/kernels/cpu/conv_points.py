@@ -4,8 +4,8 @@ Every pixel is a vector of channels, and the convolution a matrix product: y (O,
 x (C, P), on the tensors where they lie; conv_columns.py has the first two verbs.  With a
 stride, the pixels that are seen are first brought together in scratch memory.
 
-Threads take samples, or rows or columns of the gradient of the weight; the product itself does
-not depend on how it is cut.
+Threads take samples, or of few samples rows of the product, or rows or columns of the gradient
+of the weight; the product itself does not depend on how it is cut.
 """
 from . import conv_columns, threads
 from .compile import call, inline, jit, native
@@ -35,8 +35,9 @@ def update_output(g, x, w, b, y, end, kept):
         conv_columns.convolve(_flat(g), x, w, b, y, False, end)
         return
     parts, slot = _division(g)
-    threads.run(_output, parts, 1, parts, x, w, b, y, threads.workspace(64 + parts * slot), g.numbers, *g.stride,
-                slot, *end)
+    by_rows = max(1, min(threads.worth(g.flops, g.O * g.K) // parts, -(-g.OG // ROW_STEP)))
+    threads.run(_output, parts * by_rows, 1, parts, by_rows, x, w, b, y, threads.workspace(64 + parts * by_rows * slot),
+                g.numbers, *g.stride, slot, *end)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
@@ -67,27 +68,30 @@ def _share(part, parts, size, step):
 
 
 @jit
-def _output(start, stop, parts, x, w, b, y, work, sizes, sh, sw, slot, norm, activation, low, high):
+def _output(start, stop, parts, by_rows, x, w, b, y, work, sizes, sh, sw, slot, norm, activation, low, high):
     N, C, H, W, O, OH, OW, G, CG, OG, K, P, ph, pw, _, width, plane, window_row, taps = numbers(sizes)
     one, size = x.dtype.type(1), x.itemsize
     units = N * G
-    for part in range(start, stop):
+    for piece in range(start, stop):
+        part = piece // by_rows
+        top, bottom = _share(piece % by_rows, by_rows, OG, ROW_STEP)
         for sample in range(units * part // parts, units * (part + 1) // parts):
-            seen = aligned(work) + part * slot
+            seen = aligned(work) + piece * slot
             call(collect, (one, address(x) + sample * CG * H * W * size, CG, H, W, OH, OW, sh, sw, seen))
+            first = sample % G * OG
             beta = x.dtype.type(0)
-            out = y[sample // G, sample % G * OG:(sample % G + 1) * OG].reshape(OG, P)
+            out = y[sample // G, first:first + OG].reshape(OG, P)
             if b.size:
                 beta = one
-                for o in range(OG):
-                    line, value = out[o], b[sample % G * OG + o]
+                for o in range(top, bottom):
+                    line, value = out[o], b[first + o]
                     for p in range(line.size):
                         line[p] = value
-            multiply(OG, P, CG, 0, OG, 0, P, address(w) + sample % G * OG * CG * size, CG * size, size,
+            multiply(OG, P, CG, top, bottom, 0, P, address(w) + first * CG * size, CG * size, size,
                      seen, P * size, size, address(out), P * size, size, one, beta, 0, 0, 0)
             if norm.size or activation:
-                call(finish, (x.dtype.type(low), x.dtype.type(high), address(out), OG, P * size, P,
-                              address(norm) if norm.size else 0, O, sample % G * OG, activation))
+                call(finish, (x.dtype.type(low), x.dtype.type(high), address(out) + top * P * size, bottom - top,
+                              P * size, P, address(norm) if norm.size else 0, O, first + top, activation))
 
 
 @jit

@@ -42,6 +42,8 @@ from .winograd_transforms import transform_back, transform_gradient, transform_k
 _TILES = 48
 #: Up to so many tiles are one group.
 _ONE_GROUP = 64
+#: One group is divided over threads where their tiles together take at most so many times their number.
+_FULL = 1.2
 #: The gradient of the weight reads and writes all of U for each group: V and Q, the transformed
 #: gradients, are to be of this size together, within these limits; of a U beyond a cache, many tiles.
 _GRADIENT_BYTES = 1_200_000
@@ -69,7 +71,7 @@ def pays(g, kept=False):
 class Plan:
     """How one of the verbs is computed: sizes of the source and the target, groups of tiles, memory."""
 
-    def __init__(self, planes, H, W, wanted, OH, OW, ph, pw, N, size, gradient=False):
+    def __init__(self, planes, H, W, wanted, OH, OW, ph, pw, N, size, gradient=False, groups=1):
         vector = VECTOR_BYTES // size
         self.columns = TALL_COLUMNS * vector
         self.planes, self.wanted, self.size = planes, wanted, size
@@ -82,7 +84,7 @@ class Plan:
             fewest, most = _GRADIENT_TILES
             if _CELLS * planes * wanted * size < _LARGE_U:
                 most = min(most, max(fewest, _GRADIENT_BYTES // (_CELLS * (planes + wanted) * size)))
-        self.together = min(self.rows, max(1, most // self.across))  # rows of tiles in a group
+        self.together = min(-(-self.rows // groups), max(1, most // self.across))  # rows of tiles in a group
         self.groups = -(-self.rows // self.together)
         self.panels = -(-wanted // self.columns)
         tiles = self.together * self.across
@@ -105,8 +107,9 @@ class Plan:
                       self.columns, self.v_tile, self.v_cell, self.m_tile, self.m_cell, self.u_cell, self.u_panel)
 
 
-def _forward(g):
-    return g.kept("winograd forward", lambda: Plan(g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size))
+def _forward(g, groups=1):
+    return g.kept(("winograd forward", groups), lambda: Plan(g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size,
+                                                             groups=groups))
 
 
 def _backward(g):
@@ -121,12 +124,23 @@ def _gradient(g):
 
 def update_output(g, x, w, b, y, end, kept):
     """y <- the convolution of x with w, plus b (empty: without), and its *end*; U may be *kept*, see kept_size."""
-    _correlate(_forward(g), x, w, b, y, 0, g.flops, end, kept)
+    plan, most = _forward(g), _most(g.flops)
+    if plan.groups == 1 and kept is not None and most > 1:
+        # What threads write and others read is slow to come: a group of tiles for each, if that fills tiles.py's tiles.
+        tiles = -(-plan.rows // most) * plan.across
+        if most * rounded(tiles, TALL_ROWS) <= _FULL * plan.rows * plan.across:
+            plan = _forward(g, most)
+    _correlate(plan, x, w, b, y, 0, most, end, kept)
 
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
-    _correlate(_backward(g), dy, w, nothing, dx, 1, g.flops, no_end(dx), None)
+    _correlate(_backward(g), dy, w, nothing, dx, 1, _most(g.flops), no_end(dx), None)
+
+
+def _most(flops):
+    """How many threads so much work of plain sums is worth."""
+    return min(threads.get_num_threads(), flops // (2 * threads.FLOPS_PER_THREAD))
 
 
 def kept_size(g):
@@ -134,10 +148,9 @@ def kept_size(g):
     return 64 + _forward(g).u_bytes + g.O * g.K * g.size + 1
 
 
-def _correlate(plan, x, w, b, y, turned, flops, end, kept):
+def _correlate(plan, x, w, b, y, turned, most, end, kept):
     if kept is not None and not _still(w, kept, 64 + plan.u_bytes):
         _transform(plan, w, kept, turned)
-    most = min(threads.get_num_threads(), flops // (2 * threads.FLOPS_PER_THREAD))
     if plan.groups == 1:
         _in_panels(plan, x, w, b, y, turned, most, end, kept)
         return
@@ -171,7 +184,7 @@ def _still(w, kept, start):
     """Whether the weights are, to the bit, those that U was made of; from now on they are."""
     if kept[-1]:
         # Any of the threads may find a difference; all would write the same byte.
-        threads.run(_compare, w.size, threads.ELEMENTS_PER_THREAD, w, kept, start)
+        threads.run(_compare, w.size, threads.grain(2, threads.ELEMENTS_PER_THREAD), w, kept, start)
     if kept[-1]:
         return True
     kept[start:start + w.nbytes].view(w.dtype)[...] = w.reshape(-1)
@@ -276,11 +289,21 @@ def _patches(start, stop, parts, x, work, v_bytes, slot, sizes):
     """V of the only group."""
     (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
-    v = aligned(work)
+    zero, size, v = x.dtype.type(0), x.itemsize, aligned(work)
     for part in range(start, stop):
-        first, last = rows * part // parts, rows * (part + 1) // parts
-        call(transform_rows, (x.dtype.type(0), address(x), planes, H, W, ph, pw, down, across, first, last, 0,
-                              v + v_bytes + part * slot, v + first * across * v_tile, v_tile, v_cell))
+        patch = v + v_bytes + part * slot
+        if rows == down:
+            # Of one sample planes are shared out: the layer before has often been, and what another
+            # processor has just written is slow to come.
+            step = lanes(zero)
+            vectors = (planes + step - 1) // step
+            c, end = vectors * part // parts * step, min(planes, vectors * (part + 1) // parts * step)
+            call(transform_rows, (zero, address(x) + c * H * W * size, end - c, H, W, ph, pw, down, across, 0, rows, 0,
+                                  patch, v + c * size, v_tile, v_cell))
+        else:
+            first, last = rows * part // parts, rows * (part + 1) // parts
+            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+                                  v + first * across * v_tile, v_tile, v_cell))
 
 
 @jit

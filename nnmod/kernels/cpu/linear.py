@@ -57,8 +57,8 @@ def divided(M, N, K, itemsize):
     """How a product is cut: into how many parts, whether of columns, and how much scratch memory each can use."""
     by_columns = N >= M
     steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
-    # A row times a matrix takes as long as reading that.
-    parts = min(threads.worth(M * N * K, M * K + K * N), steps)
+    # A row times a matrix takes as long as reading that, a column times a row as long as writing.
+    parts = min(threads.worth(M * N * K, M * K + K * N + M * N), steps)
     size = work_bytes(M if by_columns else -(-M // parts) + ROW_STEP, N, K, itemsize) if M * N * K > _SMALL else 0
     return parts, by_columns, size
 

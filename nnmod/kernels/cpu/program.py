@@ -16,7 +16,7 @@ from .simd import address
 from .window_max import squares
 
 _KINDS = ("linear", "convolution", "squares")
-_LENGTH = 20
+_LENGTH = 19
 
 
 def step(kind, y, numbers, low=0.0, high=0.0, work=0):
@@ -51,11 +51,11 @@ def _run(x, work, code, ends):
                                address(work), c[11]))
         elif c[0] == 1:
             units, w, b, y, sizes, offsets, wide, direct = c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]
-            in_place, tile_bytes, shared, slot, panel_bytes, norm = c[10], c[11], c[12], c[13], c[14], c[15]
+            in_place, tile_bytes, shared, panel_bytes, norm = c[10], c[11], c[12], c[13], c[14]
             scratch = aligned(work)
             if not in_place:
-                call(pack_weights_part, (low, 0, c[17], w, b, scratch, sizes, 0, c[18], c[19], tile_bytes))
-            call(output_part, (low, high, 0, 1, units, source, w if in_place else 0, b, y, scratch, sizes,
-                               offsets, wide, direct, tile_bytes, shared, slot, panel_bytes, norm, c[16]))
+                call(pack_weights_part, (low, 0, c[16], w, b, scratch, sizes, 0, c[17], c[18], tile_bytes))
+            call(output_part, (low, high, 0, 1, 0, 1, units, source, w if in_place else 0, b, y, scratch,
+                               scratch + shared, sizes, offsets, wide, direct, tile_bytes, panel_bytes, norm, c[15]))
         else:
             call(squares, (low, source, c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]))

@@ -19,12 +19,12 @@ import numpy as np
 
 from . import workers
 
-# Below these a second thread was never faster in whole training steps, measured with two
-# threads on two processors that other programs used as well; on idle ones half of it is enough.
-#: A thread is worth waking for about this many multiply-adds (some 30 us) ...
-FLOPS_PER_THREAD = 1_500_000
-#: ... or for this many elements read and written (some 15 us).
-ELEMENTS_PER_THREAD = 80_000
+# Whole training steps take as long with half and with twice of these, measured with two threads.
+# Well below, a worker that has gone to sleep costs more than it helps.
+#: A thread is worth waking for about this many multiply-adds (some 20 us) ...
+FLOPS_PER_THREAD = 1_000_000
+#: ... or for this many elements read and written (some 12 us).
+ELEMENTS_PER_THREAD = 60_000
 
 
 def run(kernel, count, grain, *args):
