@@ -112,6 +112,7 @@ def test_a_nan_reaches_the_gradients():
     ("winograd", (5, 20, 9, 11), 70, 3, (1, 1), 1), ("winograd", (1, 9, 30, 6), 8, 3, (0, 0), 1),
     ("im2col", (3, 9, 10, 10), 40, 5, (2, 2), 1), ("im2col", (1, 3, 24, 24), 20, 5, (0, 0), 1),
     ("1x1", (1, 40, 30, 30), 70, 1, (0, 0), 1), ("1x1", (3, 70, 5, 5), 20, 1, (0, 0), 1),
+    ("im2col", (1, 40, 4, 4), 50, 3, (1, 1), 1), ("im2col", (2, 40, 5, 4), 50, 3, (1, 1), 2),
     ("depthwise", (3, 7, 12, 9), 14, 3, (1, 1), 7)])
 def test_the_number_of_threads_changes_no_bit(method, shape, planes, kernel, pad, groups, monkeypatch):
     monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 1)
@@ -128,6 +129,35 @@ def test_the_number_of_threads_changes_no_bit(method, shape, planes, kernel, pad
     finally:
         threads.set_num_threads(before)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("method, shape, planes, kernel, stride, pad, groups", [
+    ("winograd", (1, 20, 32, 24), 36, 3, 1, 1, 1), ("winograd", (1, 40, 9, 8), 70, 3, 1, 1, 1),
+    ("im2col", (1, 40, 4, 4), 50, 3, 1, 1, 1), ("im2col", (2, 40, 9, 9), 50, 3, 2, 1, 2),
+    ("1x1", (1, 40, 9, 8), 90, 1, 2, 0, 1), ("1x1", (1, 40, 6, 6), 90, 1, 2, 0, 2), ("1x1", (1, 64, 2, 2), 90, 1, 1, 0, 1)])
+def test_nor_does_it_of_one_image_in_evaluation(method, shape, planes, kernel, stride, pad, groups, monkeypatch):
+    """Rows, panels, and groups of tiles are divided; bias, normalisation and rectifier are each thread's share."""
+    monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 1)
+    kernels.setconv2dmethod(method)
+    size = [(n + 2 * pad - kernel) // stride + 1 for n in shape[2:]]
+    rng = np.random.default_rng(8)
+    x, w, b, norm = (rng.standard_normal(s).astype(np.float32) for s in (
+        shape, (planes, shape[1] // groups, kernel, kernel), planes, (3, planes)))
+    numbers = (stride, stride), (pad, pad), (1, 1), groups
+    wanted, y = np.empty((shape[0], planes, *size), np.float64), np.empty((shape[0], planes, *size), np.float32)
+    reference.conv2d_fused_update_output(*(v.astype(np.float64) for v in (x, w, b, norm)), wanted, None, *numbers, 1)
+    kept = cpu.conv2d_kept_size(x.shape, w.shape, y.shape, *numbers)
+    before, found = threads.get_num_threads(), set()
+    try:
+        for count in (1, 2, 3, 7, 40):
+            threads.set_num_threads(count)
+            for memory in (None, np.zeros(kept, np.uint8)) if kept else (None,):
+                y.fill(np.nan)
+                cpu.conv2d_fused_update_output(x, w, b, norm, y, memory, *numbers, 1)
+                found.add(y.tobytes())
+    finally:
+        threads.set_num_threads(before)
+    assert len(found) == 1 and np.abs(y - wanted).max() < 2e-5 * np.abs(wanted).max()
 
 
 def test_a_steady_state_allocates_nothing():

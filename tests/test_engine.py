@@ -52,7 +52,9 @@ def test_denormals_are_kept(dtype, M, N, trans_b):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape, trans", [((300, 500, 310), (False, False)), ((310, 500, 300), (True, True)),
-                                          ((5, 4000, 2000), (False, True)), ((1, 3000, 3001), (False, False))])
+                                          ((5, 4000, 2000), (False, True)), ((1, 3000, 3001), (False, False)),
+                                          ((1, 700, 600), (False, True)), ((2, 500, 700), (False, False)),
+                                          ((600, 1, 500), (True, False))])
 def test_the_number_of_threads_changes_no_bit(dtype, shape, trans, monkeypatch):
     monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 1)
     M, K, N = shape
