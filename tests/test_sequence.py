@@ -352,21 +352,24 @@ def test_wrong_sizes_in_words(make):
         make().forward(np.ones((5, 2, 3), np.int64))
 
 
-def test_threads_change_no_bit(monkeypatch):
+@pytest.mark.parametrize("batch", [1, 2, 9])
+@pytest.mark.parametrize("make", [lambda: nnmod.SeqLSTM(3, 70), lambda: nnmod.SeqLSTMP(3, 70, 66),
+                                  lambda: nnmod.SeqGRU(3, 70)], ids=KINDS)
+def test_threads_change_no_bit(make, batch, monkeypatch):
+    """Rows are shared out, and of few rows each step's product."""
     threads = pytest.importorskip("nnmod.kernels.cpu.threads", exc_type=ImportError)
     monkeypatch.setattr(threads, "ELEMENTS_PER_THREAD", 64)
     monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 64)
     rng = np.random.default_rng(11)
-    x, dy = rng.standard_normal((4, 9, 3)), rng.standard_normal((4, 9, 4))
-    before = nnmod.getnumthreads()
-    for make in KINDS.values():
-        m = make().double()
-        results = []
-        try:
-            for count in (1, 2, 3):
-                nnmod.setnumthreads(count)
-                results.append(run(m, x, dy))
-        finally:
-            nnmod.setnumthreads(before)
-        close(results[1], results[0], 0)
-        close(results[2], results[0], 0)
+    m = make()
+    size = m.forward(np.zeros((1, 1, 3), np.float32)).shape[2]
+    x, dy = (rng.standard_normal((4, batch, n)).astype(np.float32) for n in (3, size))
+    results, before = [], nnmod.getnumthreads()
+    try:
+        for count in (1, 2, 3, 5):
+            nnmod.setnumthreads(count)
+            results.append(run(m, x, dy))
+    finally:
+        nnmod.setnumthreads(before)
+    for result in results[1:]:
+        close(result, results[0], 0)

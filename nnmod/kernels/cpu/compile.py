@@ -22,7 +22,7 @@ from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .cache import KernelCache
-from .divide import KernelCompiler, divides
+from .divide import KernelCompiler, divides, emit_share
 
 #: Reordering of sums and contraction to fused multiply-add, so that reductions
 #: vectorise; nothing that assumes away NaN or Inf.
@@ -225,6 +225,31 @@ def call(typingctx, function, args):
         return context.get_dummy_value()
 
     return numba_types.void(function, args), codegen
+
+
+@intrinsic
+def share(typingctx, function, like, record, parts):
+    """Call a native *function* (number, int, int) on several threads: with 0, *record*, and each number below *parts*.
+
+    For kernels that are not divided themselves, whose steps wait for each other; threads.summon
+    has said how many parts there are.  *like* says of which dtype the 0 is.
+    """
+    native, dtype = function.function, like
+
+    def codegen(context, builder, signature, values):
+        word = ir.IntType(64)
+        name = f"{native.symbol(dtype)}.part"
+        part = builder.module.globals.get(name)
+        if part is None:
+            part = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [word] * 2), name)
+            part.linkage = "internal"
+            inside = ir.IRBuilder(part.append_basic_block())
+            native.emit_call(inside, dtype, [ir.Constant(context.get_value_type(dtype), 0.0), *part.args])
+            inside.ret_void()
+        emit_share(builder, part, *values[2:])
+        return context.get_dummy_value()
+
+    return numba_types.void(function, like, numba_types.intp, numba_types.intp), codegen
 
 
 _announced = bool(os.environ.get("NNMOD_QUIET"))

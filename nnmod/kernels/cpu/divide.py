@@ -75,13 +75,32 @@ def _emit_entry(module, kernel):
     given = builder.alloca(record)
     for index, value in enumerate([stop, parts, _OK, ir.Constant(error_info.type.pointee, None), *others]):
         builder.store(value, cgutils.gep_inbounds(builder, given, 0, index))
-    words = ir.GlobalVariable(module, ir.ArrayType(_INT, 2), _NAME)
-    address, control = (builder.load(cgutils.gep_inbounds(builder, words, 0, word)) for word in (0, 1))
-    launch = builder.inttoptr(address, ir.FunctionType(ir.VoidType(), [_INT] * 4).as_pointer())
-    builder.call(launch, [control, builder.ptrtoint(part, _INT), builder.ptrtoint(given, _INT), parts])
+    address, control = _emit_launcher(builder)
+    _emit_launch(builder, address, control, part, builder.ptrtoint(given, _INT), parts)
     builder.store(builder.load(cgutils.gep_inbounds(builder, given, 0, 3)), error_info)
     builder.ret(builder.load(cgutils.gep_inbounds(builder, given, 0, 2)))
     return entry
+
+
+def _emit_launcher(builder):
+    """The two words."""
+    words = builder.module.globals.get(_NAME) or ir.GlobalVariable(builder.module, ir.ArrayType(_INT, 2), _NAME)
+    return [builder.load(cgutils.gep_inbounds(builder, words, 0, word)) for word in (0, 1)]
+
+
+def _emit_launch(builder, address, control, part, record, parts):
+    launch = builder.inttoptr(address, ir.FunctionType(ir.VoidType(), [_INT] * 4).as_pointer())
+    builder.call(launch, [control, builder.ptrtoint(part, _INT), record, parts])
+
+
+def emit_share(builder, part, record, parts):
+    """Have *part*, a function of a *record*'s address and a number, called for each number below *parts*."""
+    address, control = _emit_launcher(builder)
+    with builder.if_else(builder.icmp_signed("==", address, ir.Constant(_INT, 0))) as (alone, shared):
+        with alone, cgutils.for_range(builder, parts) as loop:
+            builder.call(part, [record, loop.index])
+        with shared:
+            _emit_launch(builder, address, control, part, record, parts)
 
 
 def _emit_part(module, kernel, record):

@@ -7,7 +7,8 @@ import numpy as np
 from numba import carray
 
 from . import threads
-from .compile import inline, jit, native
+from .compile import inline, jit, native, share
+from .conv_frame import get_integer
 from .epilogue import activate, pointer
 from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
@@ -119,6 +120,38 @@ def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col
         top, bottom, left, right = part_of(part, parts, by_columns, M, N, alpha)
         multiply(M, N, K, top, bottom, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col,
                  alpha, beta, bias, address(work) + part * work_size, work_size)
+
+
+@inline
+def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, alpha, beta, parts):
+    """multiply without a bias, from a kernel, whose threads are as many as the *parts* of c's columns.
+
+    record  the RECORD integers in which the numbers are handed over
+    """
+    numbers = (M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts)
+    for i in range(len(numbers)):
+        record[i] = numbers[i]
+    ends = record[len(numbers):].view(np.float64)
+    ends[0], ends[1] = alpha, beta
+    share(_product_part, alpha, address(record), parts)
+
+
+#: How many integers shared_product needs.
+RECORD = 15
+
+
+@native("number", "int", "int")
+def _product_part(like, record, part):
+    number = type(like)
+    M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts = (
+        get_integer(record), get_integer(record + 8), get_integer(record + 16), get_integer(record + 24),
+        get_integer(record + 32), get_integer(record + 40), get_integer(record + 48), get_integer(record + 56),
+        get_integer(record + 64), get_integer(record + 72), get_integer(record + 80), get_integer(record + 88),
+        get_integer(record + 96))
+    ends = carray(pointer(0.0, record + 104), (2,))
+    _, _, left, right = part_of(part, parts, True, M, N, like)
+    multiply(M, N, K, 0, M, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, number(ends[0]),
+             number(ends[1]), 0, 0, 0)
 
 
 @native("number", "number", *["int"] * 14)

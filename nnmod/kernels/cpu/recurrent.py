@@ -16,7 +16,7 @@ from . import threads
 from .compile import call, inline, jit
 from .conv_frame import aligned
 from .gemm import DOT_LIMIT, STREAM_LIMIT, multiply, pack_panels, panels_bytes, product_of_panels
-from .linear import empty_vector, gemm, sum_rows
+from .linear import RECORD, empty_vector, gemm, shared_product, sum_rows
 from .simd import address
 
 
@@ -29,8 +29,9 @@ def lstm_update_output(x, w, b, peephole, projection, first, last, gates, h, c, 
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, x)
     if m is None:
         panels = _panels(recurrent, T if N > STREAM_LIMIT else 0, N, False)
-        threads.run(_lstm_sequence, N, _grain(T, H), gates, h, c, p, first, last, recurrent, panels,
-                    x[:0] if y is None else y)
+        parts, record, grain = _sharing(recurrent, N, T)
+        threads.run(_lstm_sequence, N, grain, gates, h, c, p, first, last, recurrent, panels,
+                    x[:0] if y is None else y, record, parts)
         return
     grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
     for t in range(T):
@@ -52,8 +53,9 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, gates)
     if dr is None:
         panels = _panels(recurrent, T if N > DOT_LIMIT else 0, N, True)
-        threads.run(_lstm_sequence_grad, N, _grain(T, H), gates, c, dm, p, first, last, dy, recurrent, panels,
-                    beta, dh, dc, dz)
+        parts, record, grain = _sharing(recurrent, N, T)
+        threads.run(_lstm_sequence_grad, N, grain, gates, c, dm, p, first, last, dy, recurrent, panels,
+                    beta, dh, dc, dz, record, parts)
     else:
         grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
         for t in range(T - 1, -1, -1):
@@ -69,9 +71,16 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
 _STEPS = 4
 
 
-def _grain(T, H):
-    """How many rows of a sequence are worth a thread: a row stays with it from the first step to the last."""
-    return threads.grain(4 * T * H * H)
+def _sharing(w, N, T):
+    """How the steps of a sequence are divided: parts of each product, memory for that, and rows to a thread.
+
+    Rows stay with a thread from the first step to the last.  But a few of them take as long as w
+    takes to be read: then each product is divided, by columns.
+    """
+    parts = threads.summon(threads.worth(N * w.size, w.size)) if N <= STREAM_LIMIT else 1
+    if parts > 1:
+        return parts, threads.workspace(8 * RECORD)[:8 * RECORD].view(np.int64), N
+    return 1, _ALL_REAL, threads.grain(T * w.size)
 
 
 def _panels(w, T, M, turned):
@@ -257,14 +266,17 @@ def _collect(start, stop, t, dy, first, last, dh, total):
 # -- LSTM ------------------------------------------------------------------------
 
 @jit
-def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y):
+def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y, record, parts):
     """All steps of some rows: the gates' sums, which x has its share in already, then the cells."""
     T, N, _ = z.shape
     K, M = w.shape
     size, one = w.itemsize, w.dtype.type(1)
     for t in range(T):
         before, after, gates = h[t], h[t + 1], z[t]
-        if panels.size:
+        if parts > 1:
+            shared_product(record, N, M, K, address(before), K * size, size, address(w), M * size, size,
+                           address(gates), M * size, size, one, one, parts)
+        elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(before), K * size, size, aligned(panels),
                                      address(gates), M * size, one, one))
         else:
@@ -276,7 +288,7 @@ def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y):
 
 
 @jit
-def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, beta, dh, dc, dz):
+def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, beta, dh, dc, dz, record, parts):
     """All steps of some rows, last to first."""
     T, N, _ = z.shape
     M, K = w.shape
@@ -285,7 +297,10 @@ def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, be
         _collect(start, stop, t, dy[t], first, last, dh, dm)
         _lstm_cell_grad(start, stop, t, z[t], c[t], c[t + 1], dm, p, first, last, dc, dz[t])
         d = dz[t]
-        if panels.size:
+        if parts > 1:
+            shared_product(record, N, M, K, address(d), K * size, size, address(w), size, K * size,
+                           address(dh), M * size, size, one, keep, parts)
+        elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(d), K * size, size, aligned(panels),
                                      address(dh), M * size, one, keep))
         else:

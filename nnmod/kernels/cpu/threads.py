@@ -38,6 +38,11 @@ def run(kernel, count, grain, *args):
         _pool.run(kernel, count, parts, args)
 
 
+def summon(parts):
+    """Have workers ready for kernels that call compile.share; into how many of *parts* they can divide."""
+    return _pool.summon(min(_pool.size, parts))
+
+
 def workspace(size):
     """Scratch memory for kernels, as bytes: at least *size*, and the caller's until it asks again.
 
@@ -130,12 +135,19 @@ class _Pool:
             self.ready = 0
             self._workers.stop()
 
-    def run(self, kernel, count, parts, args):
-        if self._workers and getattr(kernel, "divided", False):
-            parts = min(parts, workers.MOST_PARTS)
+    def summon(self, parts):
+        """Have workers of compiled code for so many parts, where there can be any."""
+        if self._workers is None or parts <= 1:
+            return 1
+        parts = min(parts, workers.MOST_PARTS)
+        if parts > self.ready:
             self._workers.serve(parts - 1, patient=self.size <= _processors())
             self.ready = parts
-            kernel(-parts, count, *args)
+        return parts
+
+    def run(self, kernel, count, parts, args):
+        if self._workers and getattr(kernel, "divided", False):
+            kernel(-self.summon(parts), count, *args)
             return
         if not self._busy.acquire(blocking=False):
             kernel(0, count, *args)  # another Python thread has the workers

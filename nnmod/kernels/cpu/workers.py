@@ -22,6 +22,7 @@ The control block, words at the offsets below, each group on a cache line of its
               Python threads that compute at once, and a kernel that is launched by a kernel.
     PATIENCE  for how many nanoseconds a worker looks for a job before it sleeps
     AVOIDED   the processor that workers leave to the launcher, or -1
+    STRAYED   how many jobs in a row were launched from another one
     MASK      room for a set of processors
     THREADS   the system's numbers of the workers' threads, or 0
 
@@ -46,7 +47,7 @@ from .divide import launcher
 
 TICKET, UNFINISHED, AWAITED, SLEEPERS, WORKERS, QUIT, BUSY, PATIENCE, PART, RECORD, PARTS, MUTEX, WORK, DONE = (
     0, 128, 136, 256, 264, 272, 384, 392, 512, 520, 528, 640, 768, 896)
-AVOIDED, MASK, THREADS = 400, 1024, 1152
+AVOIDED, STRAYED, MASK, THREADS = 400, 408, 1024, 1152
 _MASK_BYTES, _MOST_THREADS = 128, 512
 _BYTES = THREADS + 8 * _MOST_THREADS
 _LEFT = (1 << 16) - 1
@@ -58,6 +59,8 @@ MOST_PARTS = _LEFT
 _PATIENCE = 1_000_000
 #: ... and sooner, down to this, when work was often longer in coming than that.
 _LEAST_PATIENCE = 5_000
+#: A launcher that was moved to another processor stays there, if it has launched so many jobs from it.
+_SETTLED = 8
 #: Who waits lets others have the processor after so long.
 _POLITE = 100_000
 #: A launcher that waits for others' parts sleeps after so long.
@@ -113,6 +116,8 @@ class Workers:
                     thread.start()
                 except RuntimeError:  # the process may have no more threads: launchers do what is left
                     break
+                if len(self._threads) < _MOST_THREADS:
+                    self._set(THREADS + 8 * len(self._threads), thread.native_id)
                 self._threads.append(thread)
                 self._set(WORKERS, len(self._threads))
             launcher[:] = launch.address, self._control
@@ -130,11 +135,8 @@ class Workers:
 
     def _serve(self, enter, number):
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())  # they are for threads that run Python
-        known = number < _MOST_THREADS
-        if known:
-            self._set(THREADS + 8 * number, threading.get_native_id())
         enter(self._control)
-        if known:  # while the number is this thread's
+        if number < _MOST_THREADS:  # soon the system may give this thread's number to another
             self._set(THREADS + 8 * number, 0)
 
     def _set(self, word, value):
@@ -179,6 +181,8 @@ def _launch(control, part, record, parts):
     store(control + TICKET, ((load(control + TICKET) >> 16) + 1 << 16) | parts)
     sleepers = load(control + SLEEPERS)
     wanted = min(sleepers, parts - 1 - (load(control + WORKERS) - sleepers))
+    if _HAS_AFFINITY and load(control + PATIENCE) > 0:
+        _leave_alone(control, wanted > 0)
     if wanted > 0:
         _wake(control, wanted)
     _take_parts(control)
@@ -195,8 +199,6 @@ def _launch(control, part, record, parts):
 @inline
 def _wake(control, wanted):
     """Wake so many workers."""
-    if _HAS_AFFINITY and load(control + PATIENCE) > 0:
-        _leave_alone(control)
     # Whoever had counted himself among the sleepers is waiting once the mutex was ours, or has seen the
     # ticket.  The signal comes after it: a woken thread wants the mutex, and would sleep again for it.
     posix("pthread_mutex_lock", (control + MUTEX,))
@@ -206,16 +208,23 @@ def _wake(control, wanted):
 
 
 @inline
-def _leave_alone(control):
+def _leave_alone(control, waking):
     """Let workers run on every processor that this thread may use but its own.
 
     Linux likes to wake a thread where it is woken from, above all on virtual machines, whose idle
     processors it takes for busy ones: worker and launcher then take turns on one for many
-    milliseconds.  Only here, where waking takes long anyway, is it looked at.
+    milliseconds.  So they do where the launcher is moved.  To move workers takes microseconds:
+    it is done when one is woken, which takes longer, or when the launcher has stayed for a while.
     """
     here = posix("sched_getcpu", ())
     if here < 0 or here >= 8 * _MASK_BYTES or here == load(control + AVOIDED):
+        store(control + STRAYED, 0)
         return
+    strayed = load(control + STRAYED) + 1
+    store(control + STRAYED, strayed)
+    if not waking and strayed < _SETTLED:
+        return
+    store(control + STRAYED, 0)
     mask = control + MASK
     if posix("sched_getaffinity", (0, _MASK_BYTES, mask)) < 0:
         return
@@ -228,7 +237,7 @@ def _leave_alone(control):
     store(control + AVOIDED, here)
     for i in range(min(load(control + WORKERS), _MOST_THREADS)):
         thread = load(control + THREADS + 8 * i)
-        if thread > 0:  # it has begun
+        if thread > 0:
             posix("sched_setaffinity", (thread, _MASK_BYTES, mask))
 
 
