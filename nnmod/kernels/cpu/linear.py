@@ -3,6 +3,8 @@
 The product is gemm.py's; here it is divided over threads, by columns of c or by rows,
 whichever are more.
 """
+import functools
+
 import numpy as np
 from numba import carray
 
@@ -56,6 +58,11 @@ def gemm(a, b, c, alpha=1.0, beta=0.0, trans_a=False, trans_b=False, bias=None):
 
 def divided(M, N, K, itemsize):
     """How a product is cut: into how many parts, whether of columns, and how much scratch memory each can use."""
+    return _divided(M, N, K, itemsize, threads.get_num_threads(), threads.FLOPS_PER_THREAD, threads.ELEMENTS_PER_THREAD)
+
+
+@functools.lru_cache(1024)
+def _divided(M, N, K, itemsize, *circumstances):
     by_columns = N >= M
     steps = -(-N // (COLUMN_STEP * VECTOR_BYTES // itemsize)) if by_columns else -(-M // ROW_STEP)
     # A row times a matrix takes as long as reading that, a column times a row as long as writing.
