@@ -1,4 +1,4 @@
-"""Which classes run on the CUDA device, and why the others do not: the table of the documentation.
+"""Which classes run on the CUDA device: the table of the documentation.
 
 ``python tests/cuda_table.py`` writes docs/cuda_classes.rst; a test says when that is due.
 """
@@ -7,10 +7,6 @@ import pathlib
 import nnmod
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "cuda_classes.rst"
-
-#: Classes without a CUDA path, and the reason.  tests/test_cuda_modules.py fails where a class of
-#: this list runs, and where one that is not in it does not.
-NOT_ON_CUDA = {}
 
 #: Classes that are no layers of their own: what is made of them runs where its parts do.
 BASES = {"Module", "Container", "Branching", "Criterion", "PointwiseCriterion", "Elementwise", "AbstractRecurrent"}
@@ -27,12 +23,12 @@ def text():
     names = classes()
     lines = [
         "CUDA: what runs", "===============", "",
-        f"Of {len(names)} modules and criterions {len(names) - len(NOT_ON_CUDA)} run on tensors of the CUDA device.",
+        f"All {len(names)} modules and criterions run on tensors of the CUDA device.",
         "The tests run each of them in the emulator, forward and backward, beside the CPU.  **None of this",
         "was ever run on a GPU.**", "",
         ".. list-table::", "   :header-rows: 1", "", "   * - class", "     - on CUDA"]
     for name in names:
-        lines += [f"   * - :class:`~nnmod.{name}`", f"     - {NOT_ON_CUDA.get(name, 'yes')}"]
+        lines += [f"   * - :class:`~nnmod.{name}`", f"     - yes"]
     return "\n".join(lines) + "\n"
 
 

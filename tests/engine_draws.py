@@ -1,18 +1,35 @@
 """Random calls of the CPU kernels, each compared with the reference: for test_engine.py and soak_engine.py.
 
 A draw takes sizes around the edges of tiles and blocks, layouts (transposed, with gaps, backwards,
-off every alignment), special values, and puts the output between guard bytes.
+off every alignment), special values, and puts the output between guard bytes.  One in three divides
+its kernels over as many threads as they can be divided over.
 """
+import contextlib
+
 import numpy as np
 
 from nnmod.kernels import cpu, reference
-from nnmod.kernels.cpu import gemm, sum_rows
+from nnmod.kernels.cpu import gemm, sum_rows, threads
 
 GUARD = 0xA5
 #: Tiles are 4 to 14 rows, vectors 2 to 16 numbers, blocks of the common dimension 256.
 EDGES = [0, 1, 2, 3, 4, 6, 7, 8, 14, 16, 17, 24, 32, 33, 48, 96, 126, 256, 257]
 NUMBERS = [0.0, 1.0, 1.0, -1.0, 0.5, 2.0]
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+
+
+@contextlib.contextmanager
+def some_threads(rng):
+    """The kernels within run on some threads, or are divided as finely as they can be."""
+    before = threads.get_num_threads(), threads.FLOPS_PER_THREAD, threads.ELEMENTS_PER_THREAD
+    try:
+        if rng.random() < 0.33:
+            threads.set_num_threads(int(rng.integers(1, 5)))
+            threads.FLOPS_PER_THREAD = threads.ELEMENTS_PER_THREAD = int(rng.choice([1, 100, 5000]))
+        yield
+    finally:
+        threads.FLOPS_PER_THREAD, threads.ELEMENTS_PER_THREAD = before[1:]
+        threads.set_num_threads(before[0])
 
 
 def size(rng, most):
@@ -191,6 +208,7 @@ def draw_sequence(rng):
     """An LSTM over a sequence, forward and backward; an error's text, or None."""
     dtype = rng.choice([np.float32, np.float64])
     T, N, D, H = int(rng.integers(1, 8)), int(rng.integers(1, 42)), int(rng.integers(1, 20)), int(rng.integers(1, 80))
+    N = int(rng.choice([1, 2, N]))  # of a few rows each step's product is divided
     first = last = None
     if rng.random() < 0.5:
         first = rng.integers(0, T, N)
@@ -243,7 +261,8 @@ def run(seed, count=None, seconds=None):
     done, errors = 0, []
     while (count is None or done < count) and (end is None or time.monotonic() < end) and len(errors) < 10:
         rng = np.random.default_rng([seed, done])
-        error = DRAWS[int(rng.integers(len(DRAWS)))](rng)
+        with some_threads(np.random.default_rng([seed, done, 1])):
+            error = DRAWS[int(rng.integers(len(DRAWS)))](rng)
         if error:
             errors.append(f"seed {seed}, draw {done}: {error}")
         done += 1

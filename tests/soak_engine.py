@@ -9,6 +9,7 @@ import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
 
+import convolution_draws
 import engine_draws
 
 
@@ -21,7 +22,8 @@ def main():
     print(f"seed {options.seed}")
     while (left := end - time.monotonic()) > 0:
         done, errors = engine_draws.run(options.seed, seconds=min(left, 60))
-        total += done
+        convolutions, wrong = convolution_draws.run(options.seed, 200)
+        total, errors = total + done + convolutions, errors + wrong
         print(f"{total} draws", flush=True)
         if errors:
             sys.exit("\n".join(errors))

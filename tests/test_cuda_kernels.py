@@ -11,9 +11,6 @@ from nnmod.kernels import cuda, reference
 
 FOLDER = pathlib.Path(cuda.__file__).parent
 
-#: Kernels without a twin, and the reason.
-NO_TWIN = {}
-
 NAMES = sorted(name for name, value in vars(reference).items() if inspect.isfunction(value))
 
 
@@ -26,9 +23,6 @@ def exports(package):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_twin(name):
-    if name in NO_TWIN:
-        assert not hasattr(cuda, name), f"{name} has a twin: take it off the list"
-        pytest.skip(NO_TWIN[name])
     twin = vars(cuda).get(name)
     assert twin is not None, f"kernels/cuda has no {name}"
     assert str(inspect.signature(twin)) == str(inspect.signature(getattr(reference, name)))

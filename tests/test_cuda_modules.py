@@ -20,7 +20,7 @@ from benchmarks import gpu, harness
 from cases import CASES, CRITERION_CASES
 from nnmod import kernels, nested, optim, random, tensor, testing
 from nnmod.kernels import reference
-from nnmod.kernels.cuda import MissingKernel, target
+from nnmod.kernels.cuda import target
 from nnmod.kernels.cuda.emulator import launch
 from nnmod.kernels.cuda.engine import engine
 
@@ -104,15 +104,6 @@ def compare(actual, expected, tolerance, what):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale, err_msg=what)
 
 
-def beside_the_cpu(name, check):
-    """Run *check*; a class of the list of those that have no CUDA path must be unable to."""
-    if name not in cuda_table.NOT_ON_CUDA:
-        check()
-        return
-    with pytest.raises((MissingKernel, TypeError)):
-        check()
-
-
 @pytest.mark.parametrize("case, dtype", RUNS, ids=[name_of(run) for run in RUNS])
 def test_module(case, dtype):
     with kernels.use_backend(reference):  # the CPU's side needs no compiler
@@ -123,18 +114,10 @@ def test_module(case, dtype):
         input = cast(input, dtype)
         module.type(dtype)
         on_device = module.clone()
-        if type(module).__name__ in cuda_table.NOT_ON_CUDA:
-            beside_the_cpu(type(module).__name__, lambda: on_device.cuda().forward(place(input, True)))
-            return
         expected, gradOutput = run(module, input, False)
-
-        def check():
-            on_device.cuda()
-            actual, _ = run(on_device, input, True, gradOutput)
-            for what, a, b in zip(("output", "gradInput", "gradients", "state"), actual, expected):
-                compare(a, b, TOLERANCE[dtype], what)
-
-        beside_the_cpu(type(module).__name__, check)
+        actual, _ = run(on_device.cuda(), input, True, gradOutput)
+        for what, a, b in zip(("output", "gradInput", "gradients", "state"), actual, expected):
+            compare(a, b, TOLERANCE[dtype], what)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "Kmeans" not in case.id], ids=lambda case: case.id)
@@ -146,8 +129,6 @@ def test_module_without_rows(case):
         if any(not m.sizesKnown for m in module.listModules()):
             module.forward(cast(place(input, False), "float32"))
             module.clearState()
-        if type(module).__name__ in cuda_table.NOT_ON_CUDA:
-            return
         input = nested.map(lambda x: x[:0] if tensor.is_tensor(x) and x.ndim else x, cast(input, "float32"))
         on_device = module.clone()
         try:
@@ -170,22 +151,17 @@ def test_criterion(case, dtype):
         random.set_state((7, 0))
         loss = criterion.forward(input, target)
         gradient = on_host(criterion.backward(input, target))
-
-        def check():
-            on_device.cuda()
-            random.set_state((7, 0))
-            given, wanted = place([input, target], True)
-            actual = on_device.forward(given, wanted)
-            assert type(actual) is float
-            np.testing.assert_allclose(actual, loss, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
-            compare(on_host(on_device.backward(given, wanted)), gradient, TOLERANCE[dtype], "gradInput")
-
-        beside_the_cpu(type(criterion).__name__, check)
+        on_device.cuda()
+        random.set_state((7, 0))
+        given, wanted = place([input, target], True)
+        actual = on_device.forward(given, wanted)
+        assert type(actual) is float
+        np.testing.assert_allclose(actual, loss, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        compare(on_host(on_device.backward(given, wanted)), gradient, TOLERANCE[dtype], "gradInput")
 
 
 def test_the_table_of_the_documentation_is_fresh():
     assert cuda_table.PAGE.read_text() == cuda_table.text(), "run python tests/cuda_table.py"
-    assert set(cuda_table.NOT_ON_CUDA) <= set(cuda_table.classes())
     with_cases = {type(m).__name__ for case in (*CASES, *CRITERION_CASES) for m in case.make()._everything()}
     assert set(cuda_table.classes()) <= with_cases, "a class without a case says yes for nothing"
 

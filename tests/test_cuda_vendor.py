@@ -1,4 +1,4 @@
-"""cuBLAS for matrix products, as a stand-in sees it: what it is asked for, in its own terms, and what comes of it.
+"""NVIDIA's libraries; and cuBLAS for matrix products, as a stand-in sees it: what it is asked for, in its own terms, and what comes of it.
 
 The stand-in has the C prototypes of cuBLAS and computes, on the memory of the emulated device, what cuBLAS
 promises for matrices by columns.  The library itself needs a GPU, and was never called on one.
@@ -19,6 +19,7 @@ import nnmod
 from nnmod import kernels
 from nnmod.kernels import cuda, reference
 from nnmod.kernels.cuda import linear, vendor
+from nnmod.kernels.cuda.cublas import Cublas
 from nnmod.kernels.cuda.engine import Emulated, engine
 
 INVALID_VALUE = 7
@@ -93,9 +94,9 @@ class StandIn:
 @pytest.fixture
 def cublas():
     library = StandIn()
-    vendor.use(vendor.Cublas(library))
+    vendor.use(Cublas(library))
     yield library
-    vendor.use(None)
+    vendor.use()
 
 
 def numbers(rng, shape, dtype):
@@ -241,7 +242,7 @@ def test_no_memory_for_its_workspace(cublas):
     y = x.copy()
     nnmod.cuda(np.ones(100_000))  # is kept for the next
     cublas.fail["cublasCreate_v2"] = [3, 3]
-    with pytest.raises(MemoryError, match="no memory for cuBLAS"):
+    with pytest.raises(MemoryError, match="no memory for cublas"):
         cuda.gemm(x, x, y)
     assert cublas.created == 2 and engine().allocator.kept == 0
     assert (y.numpy() == 1).all()
@@ -255,36 +256,38 @@ def test_no_memory_for_its_workspace(cublas):
 @pytest.fixture
 def fresh(monkeypatch):
     """Nothing was asked for so far; afterwards, nnmod's own kernels."""
-    monkeypatch.setattr(vendor, "_chosen", vendor._UNKNOWN)
+    monkeypatch.setattr(vendor, "_chosen", {})
     monkeypatch.delenv("NNMOD_CUBLAS", raising=False)
+    monkeypatch.delenv("NNMOD_CUDNN", raising=False)
     return monkeypatch
 
 
 def test_nobody_gets_it_unasked(fresh):
-    assert vendor.used() is None
-    fresh.setattr(vendor, "_chosen", vendor._UNKNOWN)
+    assert vendor.used() == ()
+    fresh.setattr(vendor, "_chosen", {})
     fresh.setenv("NNMOD_CUBLAS", "0")
-    assert vendor.used() is None
+    assert vendor.used() == ()
 
 
 def test_nnmod_kernels_asks(fresh):
-    library = vendor.Cublas(StandIn())
-    kernels.setcudalibrary(library)
-    assert kernels.getcudalibrary() == "cublas" and vendor._library() is library
-    kernels.setcudalibrary(None)
-    assert kernels.getcudalibrary() is None
+    library = Cublas(StandIn())
+    kernels.setcudalibraries(library)
+    assert kernels.getcudalibraries() == ("cublas",) and vendor.library("cublas") is library
+    kernels.setcudalibraries()
+    assert kernels.getcudalibraries() == ()
 
 
 def test_without_numba_cuda(fresh):
     fresh.delattr(cuda, "vendor")
     fresh.setitem(sys.modules, "nnmod.kernels.cuda.vendor", None)
     with pytest.raises(RuntimeError, match="there is no CUDA here"):
-        kernels.setcudalibrary("cublas")
+        kernels.setcudalibraries("cublas")
 
 
 def test_not_with_the_emulator(fresh):
-    with pytest.raises(RuntimeError, match="cuBLAS runs on a GPU, and this process emulates one"):
-        vendor.use("cublas")
+    for name in ("cublas", "cudnn"):
+        with pytest.raises(RuntimeError, match=f"{name} runs on a GPU, and this process emulates one"):
+            vendor.use(name)
     fresh.setenv("NNMOD_CUBLAS", "1")
     x = nnmod.cuda(np.ones((3, 3), np.float32))
     with pytest.raises(RuntimeError, match="leave out NNMOD_CUBLAS=1"):
@@ -292,8 +295,11 @@ def test_not_with_the_emulator(fresh):
 
 
 def test_other_names(fresh):
-    with pytest.raises(ValueError, match="must be 'cublas' or None, got 'cudnn'; cuDNN is not used"):
-        vendor.use("cudnn")
+    for name in ("cufft", None, 3):
+        with pytest.raises(ValueError, match="must be 'cublas' or 'cudnn', got"):
+            vendor.use(Cublas(StandIn()), name)
+    assert vendor.used() == ()
+    vendor._chosen.clear()
     fresh.setenv("NNMOD_CUBLAS", "yes")
     with pytest.raises(ValueError, match="NNMOD_CUBLAS must be 0 or 1, got 'yes'"):
         vendor.used()
@@ -306,24 +312,25 @@ def test_it_is_not_installed(fresh):
     fresh.setattr(Emulated, "name", "driver")
     for finder in (types.SimpleNamespace(load_nvidia_dynamic_lib=absent), None):
         fresh.setitem(sys.modules, "cuda.pathfinder", finder)
-        with pytest.raises(ImportError, match="pip install nvidia-cublas"):
-            vendor.use("cublas")
-        assert vendor._chosen is vendor._UNKNOWN
+        for name in ("cublas", "cudnn"):
+            with pytest.raises(ImportError, match=f"{name} was asked for and cannot be loaded .*: pip install nvidia-{name}"):
+                vendor.use(name)
+        assert not vendor._chosen
 
 
 def test_it_is_loaded_once(fresh):
     library = StandIn()
     fresh.setattr(Emulated, "name", "driver")
-    fresh.setattr(vendor, "_load", lambda: library)
+    fresh.setattr(vendor, "shared", lambda name: library)
     fresh.setenv("NNMOD_CUBLAS", "1")
-    assert vendor.used() == "cublas" and vendor._library() is vendor._library()
-    vendor.use(None)
-    assert vendor.used() is None
+    assert vendor.used() == ("cublas",) and vendor.library("cublas") is vendor.library("cublas")
+    vendor.use()
+    assert vendor.used() == ()
 
 
 def test_the_real_one_has_all_the_functions():
     try:
-        library = vendor._load()
-    except ImportError:
+        library = vendor.shared("cublas")
+    except (ImportError, RuntimeError, OSError):
         pytest.skip("cuBLAS is not installed")
-    vendor.Cublas(library)
+    Cublas(library)

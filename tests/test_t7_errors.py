@@ -180,8 +180,7 @@ def test_the_fuzzer_has_a_command_line():
 def test_an_ascii_file_whose_lines_end_as_on_windows_is_read(name):
     """Such as git leaves behind that converts texts."""
     data = path_of(f"{name}.t7").read_bytes()
-    if b"\r" in data:
-        pytest.skip("it has a carriage return of its own")
+    assert b"\r" not in data
     plain, changed = t7_format.read(io.BytesIO(data)), t7_format.read(io.BytesIO(data.replace(b"\n", b"\r\n")))
     one, other = io.BytesIO(), io.BytesIO()
     t7_format.Writer(one).object(plain)

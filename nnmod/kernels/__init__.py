@@ -241,19 +241,21 @@ def backend_name():
     return (_cpu_backend or _load_cpu_backend()).__name__.rpartition(".")[2]
 
 
-def setcudalibrary(name):
-    """Let the library *name*, "cublas", multiply matrices on the GPU; None: nnmod's own kernels.
+def setcudalibraries(*names):
+    """Let NVIDIA's libraries compute their part on the GPU: "cublas" matrix products, "cudnn" convolutions.
 
-    cuBLAS computes in float32 and float64, and never in tf32.  It holds for all that follows in the
-    process; the default is None, or "cublas" where the environment has NNMOD_CUBLAS=1.  Raises
-    ImportError where the library is not installed, RuntimeError where there is no GPU (the emulator is
-    none), ValueError for another name; then nothing has changed.
+    Those that are not named do not; without a name, nnmod's own kernels compute everything.  cuBLAS
+    computes in float32 and float64, and never in tf32; cuDNN uses tf32 where settensorcores asks for it,
+    and leaves to nnmod the convolutions that its deterministic algorithms cannot compute.  It holds for
+    all that follows in the process; the default are those whose variable is 1 in the environment,
+    NNMOD_CUBLAS and NNMOD_CUDNN.  Raises ImportError where a library is not installed, RuntimeError
+    where there is no GPU (the emulator is none), ValueError for another name; then nothing has changed.
     """
-    _vendor().use(name)
+    _vendor().use(*names)
 
 
-def getcudalibrary():
-    """The library that setcudalibrary asked for, or None."""
+def getcudalibraries():
+    """The names that setcudalibraries was given, as a tuple."""
     return _vendor().used()
 
 

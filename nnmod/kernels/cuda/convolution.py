@@ -9,10 +9,12 @@ All three verbs are products whose operands are gathered (gather.py):
 With a stride, an element of the input is seen through every stride-th tap only.  So gradInput is
 computed phase by phase: the elements whose row leaves the same rest, and whose column does, share
 their taps, and are together one product without a stride.
+
+cuDNN computes all three where that is asked for (cudnn.py); biases and ends are then added here.
 """
 import math
 
-from . import tiles
+from . import cudnn, tiles
 from .epilogue import NO_END
 from .gather import Gathered, add_gathered_parts, gathered_product
 from .launch import scratch
@@ -33,16 +35,22 @@ def output(x, w, b, y, stride, pad, dilation, groups, end):
     """The same with an end."""
     (N, C, H, W), (O, CG, kh, kw), (OH, OW) = x.shape, w.shape, y.shape[2:]
     taps, P = kh * kw, OH * OW
-    gathered_product(Gathered(
+    g = Gathered(
         groups, O // groups, (CG, kh, kw), (N, OH, OW),
         O // groups * CG * taps, CG * taps, (taps, kw, 1), 0,
         CG * H * W, H * W, C * H * W, H, W, (stride[0], dilation[0], -pad[0]), (stride[1], dilation[1], -pad[1]),
-        O // groups * P, P, (O * P, OW, 1), 0), w, x, y, b, False, 1, 0, end)
+        O // groups * P, P, (O * P, OW, 1), 0)
+    if not cudnn.output(x, w, y, stride, pad, dilation, groups):
+        gathered_product(g, w, x, y, b, False, 1, 0, end)
+    elif b is not None or end is not NO_END:  # a sum of one part: each thread reads its element of y, and writes it
+        add_gathered_parts(g, y.reshape(-1), y, b, 1, 1, 0, end)
 
 
 def conv2d_update_grad_input(dy, w, dx, stride, pad, dilation=(1, 1), groups=1):
     """dx <- the gradient of x.  See the reference."""
     (N, C, H, W), (O, CG, kh, kw), (OH, OW) = dx.shape, w.shape, dy.shape[2:]
+    if cudnn.grad_input(dy, w, dx, stride, pad, dilation, groups):
+        return
     OG, taps = O // groups, kh * kw
     products = []
     for top, row_count, i_first, i_step, i_count, high in _phases(H, kh, stride[0], pad[0], dilation[0]):
@@ -85,10 +93,11 @@ def conv2d_acc_grad_parameters(x, dy, dw, db, stride, pad, dilation=(1, 1), grou
     OG, taps, P = O // groups, kh * kw, OH * OW
     if not x.size * dy.size:
         return
-    gathered_product(Gathered(
-        groups, OG, (N, OH, OW), (CG, kh, kw),
-        OG * P, P, (O * P, OW, 1), 0,
-        CG * H * W, C * H * W, H * W, H, W, (dilation[0], stride[0], -pad[0]), (dilation[1], stride[1], -pad[1]),
-        OG * CG * taps, CG * taps, (taps, kw, 1), 0), dy, x, dw, None, True, scale, 1, NO_END)
+    if not cudnn.grad_weight(x, dy, dw, stride, pad, dilation, groups, scale):
+        gathered_product(Gathered(
+            groups, OG, (N, OH, OW), (CG, kh, kw),
+            OG * P, P, (O * P, OW, 1), 0,
+            CG * H * W, C * H * W, H * W, H, W, (dilation[0], stride[0], -pad[0]), (dilation[1], stride[1], -pad[1]),
+            OG * CG * taps, CG * taps, (taps, kw, 1), 0), dy, x, dw, None, True, scale, 1, NO_END)
     if db is not None:
         add_channel_sums(dy.reshape(N, O, P), db, scale)

@@ -1,12 +1,12 @@
 """Matrix products on the GPU.  Meaning and shapes: kernels/reference/linear.py.
 
-choose() in tiles.py says which tile a product takes; cuBLAS computes it where that is asked for (vendor.py).
+choose() in tiles.py says which tile a product takes; cuBLAS computes it where that is asked for (cublas.py).
 """
 import functools
 
 import numpy as np
 
-from . import tiles, vendor
+from . import cublas, tiles
 from .epilogue import FINISH, NO_END, finish
 from .launch import blocks, launch, scratch
 from .sums import add_channel_sums
@@ -36,7 +36,7 @@ def product(a, b, c, batches, M, N, K, alpha, beta, trans_a, trans_b, bias, end)
     a, b = a.reshape(-1), b.reshape(-1)
     has_bias = np.uint32(bias is not None)
     bias = flat if bias is None else bias.reshape(-1)
-    if vendor.product(a, b, flat, batches, M, N, K, alpha, beta, trans_a, trans_b):
+    if cublas.product(a, b, flat, batches, M, N, K, alpha, beta, trans_a, trans_b):
         if has_bias or end is not NO_END:  # a sum of one part: each thread reads its element of c, and writes it
             add_parts(flat, flat, bias, has_bias, batches, 1, M * N, 1, N, number(1), number(0), end)
         return

@@ -106,4 +106,4 @@ def _sources():
 
 
 #: Files of this folder with no function that a kernel could call.
-_HOST_ONLY = {"__init__", "allocator", "array", "dlpack", "engine", "launch", "vendor"}
+_HOST_ONLY = {"__init__", "allocator", "array", "dlpack", "engine", "launch", "vendor", "cublas", "cudnn"}

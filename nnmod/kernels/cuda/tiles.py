@@ -176,34 +176,21 @@ def tensor_multiplier(tile):
     32 rows further from 4 on; column g of product j for column run_columns / 2 g + j.  So a thread's
     rows are four and four together, and of columns it has run_columns side by side.
     """
-    @intrinsic
-    def multiply(typingctx, sums, a, a_at, b, b_at):
-        def codegen(context, builder, signature, args):
-            memory = context.make_array(sums)(context, builder, args[0]).data
-            shared_a, shared_b = signature.args[1], signature.args[3]
-            across = tile.run_columns // 2
-            places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
-            values = [builder.load(place) for place in places]
-            x, y = [], []
-            for k in (0, 4):
-                row_a, row_b = k * tile.pitch(tile.rows), k * tile.pitch(tile.columns)
-                x.append([value for quad in range(0, tile.run_rows, 4) for value in _vector(
-                    context, builder, shared_a, args[1], args[2], row_a + quad * 8, 4)])
-                y.append(_vector(context, builder, shared_b, args[3], args[4], row_b, across))
-            for i in range(0, tile.run_rows, 2):
-                for j in range(across):
-                    mine = [row * tile.run_columns + column for row in (i, i + 1) for column in (j, across + j)]
-                    new = multiply_add(builder, (x[0][i], x[0][i + 1], x[1][i], x[1][i + 1]), (y[0][j], y[1][j]),
-                                       [values[n] for n in mine])
-                    for n, value in zip(mine, new):
-                        values[n] = value
-            for value, place in zip(values, places):
-                builder.store(value, place)
-            return context.get_dummy_value()
+    across = tile.run_columns // 2
 
-        return types.void(sums, a, a_at, b, b_at), codegen
+    def update(builder, values, left, right):
+        x = [[value for quad in range(0, tile.run_rows, 4) for value in left(
+            k * tile.pitch(tile.rows) + quad * 8, 4)] for k in (0, 4)]
+        y = [right(k * tile.pitch(tile.columns), across) for k in (0, 4)]
+        for i in range(0, tile.run_rows, 2):
+            for j in range(across):
+                mine = [row * tile.run_columns + column for row in (i, i + 1) for column in (j, across + j)]
+                new = multiply_add(builder, (x[0][i], x[0][i + 1], x[1][i], x[1][i + 1]), (y[0][j], y[1][j]),
+                                   [values[n] for n in mine])
+                for n, value in zip(mine, new):
+                    values[n] = value
 
-    return multiply
+    return _multiplier(tile, update)
 
 
 @functools.cache
@@ -213,21 +200,32 @@ def multiplier(tile):
     sums  (run_rows * run_columns,) local; every place in it is a constant, so that LLVM keeps it in registers
     a, b  shared memory, where the runs begin at a_at and b_at in the slice's first row
     """
+    def update(builder, values, left, right):
+        for depth in range(DEPTH):
+            x = _run(left, depth * tile.pitch(tile.rows), tile.run_rows, tile.rows)
+            y = _run(right, depth * tile.pitch(tile.columns), tile.run_columns, tile.columns)
+            for i, xi in enumerate(x):
+                for j, yj in enumerate(y):
+                    n = i * tile.run_columns + j
+                    values[n] = builder.fma(xi, yj, values[n])
+
+    return _multiplier(tile, update)
+
+
+def _multiplier(tile, update):
+    """``multiply(sums, a, a_at, b, b_at)``, whose sums ``update(builder, sums, left, right)`` moves on.
+
+    left, right  functions (offset, count): so many numbers of a, or of b, from that offset after their place on
+    """
     @intrinsic
     def multiply(typingctx, sums, a, a_at, b, b_at):
         def codegen(context, builder, signature, args):
             memory = context.make_array(sums)(context, builder, args[0]).data
-            shared_a, shared_b = signature.args[1], signature.args[3]
             places = [builder.gep(memory, [_int(n)]) for n in range(tile.run_rows * tile.run_columns)]
             values = [builder.load(place) for place in places]
-            for depth in range(DEPTH):
-                row_a, row_b = depth * tile.pitch(tile.rows), depth * tile.pitch(tile.columns)
-                x = _run(context, builder, shared_a, args[1], args[2], row_a, tile.run_rows, tile.rows)
-                y = _run(context, builder, shared_b, args[3], args[4], row_b, tile.run_columns, tile.columns)
-                for i, xi in enumerate(x):
-                    for j, yj in enumerate(y):
-                        n = i * tile.run_columns + j
-                        values[n] = builder.fma(xi, yj, values[n])
+            left, right = (functools.partial(_vector, context, builder, signature.args[i], *args[i:i + 2])
+                           for i in (1, 3))
+            update(builder, values, left, right)
             for value, place in zip(values, places):
                 builder.store(value, place)
             return context.get_dummy_value()
@@ -271,10 +269,9 @@ def clearer(tile):
     return clear
 
 
-def _run(context, builder, kind, array, at, offset, run, size):
+def _run(read, offset, run, size):
     """A thread's run of one row of shared memory: quads, evenly spread over *size*."""
-    return [value for quad in range(run // 4) for value in _vector(
-        context, builder, kind, array, at, offset + quad * (size * 4 // run), 4)]
+    return [value for quad in range(run // 4) for value in read(offset + quad * (size * 4 // run), 4)]
 
 
 def _vector(context, builder, kind, array, at, offset, count):
