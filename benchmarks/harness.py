@@ -122,8 +122,8 @@ def find_torch():
 
 #: Seconds in which the workers of every library here have gone to sleep: OpenBLAS's look for work for 0.11.
 PAUSE = 0.15
-#: Seconds for which a short task is repeated in its turn: with several threads, and with one.
-TURN, SHORT_TURN = 0.02, 0.002
+#: Seconds for which a short task is repeated in its turn.
+TURN = 0.02
 
 
 def clock_for(count):
@@ -139,13 +139,12 @@ def measure(tasks, seconds, count, least=5):
     """The median seconds of each task, {name: function}, in alternating rounds of one process.
 
     What disturbs one round disturbs all of its tasks.  A short task is repeated within its
-    turn until that takes about TURN, or SHORT_TURN with one thread.  Workers of some libraries
-    spin for a while after their task, OpenBLAS's longest, and would take a core from the next
-    one: with several threads a turn begins with a pause, and with runs that are not timed, which
-    wake its own and bring its memory back into the caches.
+    turn until that takes about TURN; before it are runs that are not timed, which bring its
+    memory back into the caches and wake its workers, as in a training loop.  Workers of some
+    libraries spin for a while after their task, OpenBLAS's longest, and would take a core from
+    the next one: with several threads a turn begins with a pause.
     """
     clock = clock_for(count)
-    turn = TURN if count > 1 else SHORT_TURN
     repeats = {}
     for name, task in tasks.items():
         # The first calls of a task may prepare the later ones; of a long one each is expensive.
@@ -154,7 +153,7 @@ def measure(tasks, seconds, count, least=5):
             start = time.perf_counter()
             task()
             seen.append(time.perf_counter() - start)
-        repeats[name] = max(1, round(turn / max(1e-7, min(seen))))
+        repeats[name] = max(1, round(TURN / max(1e-7, min(seen))))
     times = {name: [] for name in tasks}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(next(iter(times.values()))) < least:
@@ -162,8 +161,8 @@ def measure(tasks, seconds, count, least=5):
             repeat = range(repeats[name])
             if count > 1:
                 time.sleep(PAUSE)
-                for _ in range(1 + len(repeat) // 2):
-                    task()
+            for _ in range((count > 1) + len(repeat) // 2):
+                task()
             start = clock()
             for _ in repeat:
                 task()

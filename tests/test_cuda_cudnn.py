@@ -178,6 +178,13 @@ def test_an_end_follows(library):
     assert len(library.calls) == 2
 
 
+def test_the_method_is_named(library):
+    numbers = (1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 3, 3), (1, 1), (0, 0)
+    assert cuda.conv2d_method(*numbers) == "cudnn"
+    vendor.use()
+    assert cuda.conv2d_method(*numbers) == "implicit_gemm"
+
+
 def train(device):
     nnmod.manualSeed(3)
     net = nnmod.Sequential(nnmod.SpatialConvolution(2, 4, 3, 3), nnmod.ReLU(), nnmod.SpatialConvolution(4, 3, 2, 2, 2, 2),

@@ -14,7 +14,7 @@ cuDNN computes all three where that is asked for (cudnn.py); biases and ends are
 """
 import math
 
-from . import cudnn, tiles
+from . import cudnn, tiles, vendor
 from .epilogue import NO_END
 from .gather import Gathered, add_gathered_parts, gathered_product
 from .launch import scratch
@@ -23,7 +23,7 @@ from .sums import add_channel_sums
 
 def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), groups=1, dtype="float32"):
     """Which method computes a convolution of these shapes.  See the reference."""
-    return "implicit_gemm"
+    return "implicit_gemm" if vendor.library("cudnn") is None else "cudnn"
 
 
 def conv2d_update_output(x, w, b, y, stride, pad, dilation=(1, 1), groups=1):

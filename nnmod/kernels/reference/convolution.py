@@ -29,7 +29,9 @@ def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), group
         with the environment variable NNMOD_WINOGRAD=0.
     ``"implicit_gemm"``
         That of "im2col" without the matrix: what windows see is gathered while it is multiplied.
-        On the GPU it computes everything.
+        On the GPU it computes everything,
+    ``"cudnn"``
+        but where nnmod.kernels.setcudalibraries has asked for cuDNN.
 
     x_shape, w_shape, y_shape, stride, pad, dilation, groups are those of the kernels below, and
     dtype the name of the tensors' dtype.  nnmod.kernels.setconv2dmethod overrules the choice.
