@@ -130,7 +130,8 @@ class Cudnn(vendor.Library):
                 self.call("cudnnSetTensor4dDescriptor", made[0], _NCHW, real, *x)
                 self.call("cudnnSetFilter4dDescriptor", made[1], real, _NCHW, *w)
                 self.call("cudnnSetTensor4dDescriptor", made[2], _NCHW, real, *y)
-                self.call("cudnnSetConvolution2dDescriptor", made[3], *pad, *stride, *dilation, _CROSS_CORRELATION, real)
+                self.call("cudnnSetConvolution2dDescriptor", made[3], *pad, *stride, *dilation,
+                          _CROSS_CORRELATION, real)
                 self.call("cudnnSetConvolutionGroupCount", made[3], groups)
             except BaseException:
                 self._forget(made)
