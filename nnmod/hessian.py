@@ -8,7 +8,8 @@ Each module turns the second derivatives by its output, D_y, into those by its i
 parameters: ``D_x[i] = sum over o of (dy[o] / dx[i])**2 * D_y[o]``.  That keeps the diagonal at every
 layer and leaves out the terms with second derivatives of the modules themselves (LeCun, Bottou, Orr
 and Muller, "Efficient BackProp", 1998, section 7).  Dividing learning rates by it conditions
-stochastic gradient descent.  Source: Torch7's nn.hessian.
+stochastic gradient descent.  Tensors are where the network is, on the CPU or on the CUDA device.
+Source: Torch7's nn.hessian.
 """
 import numpy as np
 
@@ -74,11 +75,11 @@ def diag_hessian(module, input, diagHessianOutput, into=None):
     check.same_shape("diagHessianOutput", diagHessianOutput, "output", module.output)
     params = module.parameters()[0]
     if into is None:
-        into = [np.zeros_like(p) for p in params]
+        into = [tensor.zeros(p.shape, p) for p in params]
     check.same_shape("into", into, "the parameters", params)
     diagonals = {id(p): d for p, d in zip(params, into)}
     input = module.takeInput(input)
-    return _propagate(module, input, nested.map(np.array, diagHessianOutput), diagonals), into
+    return _propagate(module, input, tensor.clone(diagHessianOutput), diagonals), into
 
 
 def diag_hessian_criterion(criterion, input, target):
@@ -100,7 +101,9 @@ def diag_hessian_criterion(criterion, input, target):
             f"@nnmod.hessian.criterion_rule({type(criterion).__name__}) above a function "
             "(criterion, input, target) that returns them")
     criterion.forward(input, target)  # checks both
-    return second(criterion, input, target)
+    if cls in _CRITERION_RULES:
+        return second(criterion, input, target)
+    return tensor.beside(second(criterion, tensor.host(input), target), input)
 
 
 def rule(cls):
@@ -153,8 +156,10 @@ def _is_ours(cls):
 
 
 def _elementwise(module, input, dh, add):
-    slope = _gradInput(module, input, np.ones_like(dh))
-    out = np.empty_like(dh)
+    ones = tensor.empty(dh.shape, dh)
+    ones.fill(1)
+    slope = _gradInput(module, input, ones)
+    out = tensor.empty(dh.shape, dh)
     _multiply(slope, slope, out)
     _multiply(out, dh, out)
     return out
@@ -167,9 +172,9 @@ def _selecting(module, input, dh, add):
 def _bilinear(module, input, dh, add):
     squared = module.clone()
     for param in squared.parameters()[0]:
-        np.square(param, out=param)
+        param *= param
     squared.zeroGradParameters()
-    x = nested.map(np.square, input)
+    x = nested.map(lambda leaf: leaf * leaf, input)
     squared.forward(x)
     result = squared.backward(x, dh)
     for name in module.paramNames:
@@ -183,7 +188,7 @@ def _gradInput(module, input, gradOutput):
     kept = module.gradInput
     module.gradInput = None
     try:
-        return nested.map(np.array, module.updateGradInput(input, gradOutput))
+        return tensor.clone(module.updateGradInput(input, gradOutput))
     finally:
         module.gradInput = kept
 
@@ -192,12 +197,14 @@ def _by_jacobian(module, input, dh, diagonals):
     """Any module: a backward for each element of the output, and the sum of the squares."""
     params, grads = module.parameters()
     saved, kept = [g.copy() for g in grads], module.gradInput
-    result = nested.map(lambda x: np.zeros_like(x) if tensor.is_tensor(x) and x.dtype.kind == "f" else None, input)
+    result = nested.map(
+        lambda x: tensor.zeros(x.shape, x) if tensor.is_tensor(x) and x.dtype.kind == "f" else None, input)
     found = False
     try:
-        for leaf, values in enumerate(nested.leaves(dh)):
+        for leaf, values in enumerate(map(tensor.host, nested.leaves(dh))):
             for index in np.ndindex(values.shape):
-                unit = nested.map(np.zeros_like, dh)  # new each time: an in-place module writes to it
+                # New each time: an in-place module writes to it.
+                unit = nested.map(lambda y: tensor.zeros(y.shape, y), dh)
                 list(nested.leaves(unit))[leaf][index] = 1
                 for grad in grads:
                     grad.fill(0)
@@ -231,7 +238,7 @@ def _sequential(module, input, dh, diagonals):
 
 def _branching(module, input, dh, diagonals):
     results = [_propagate(child, input, part, diagonals)
-               for child, part in zip(module.modules, nested.map(np.array, module.partsOf(dh)))]
+               for child, part in zip(module.modules, tensor.clone(module.partsOf(dh)))]
     results = [r for r in results if r is not None]
     total = results[0] if results else None
     for result in results[1:]:
@@ -251,7 +258,7 @@ def _parallel_table(module, input, dh, diagonals):
 def _graph(module, input, dh, diagonals):
     result = module.eachNode(
         dh, lambda index, taken, total: _propagate(module.modules[index], taken, total, diagonals))
-    result = nested.map(lambda d: None if d is None else np.array(d), result)
+    result = tensor.clone(result)
     module._arrived = None  # these were no gradients: accGradParameters must not use them
     return result
 
@@ -276,14 +283,14 @@ def _abs(criterion, input, target):
 
 
 def _smooth_l1(criterion, input, target):
-    return (np.abs(input - target) < 1).astype(input.dtype) * input.dtype.type(_norm(criterion, input))
+    return (np.abs(input - tensor.host(target)) < 1).astype(input.dtype) * input.dtype.type(_norm(criterion, input))
 
 
 def _binary_cross_entropy(criterion, input, target):
-    tiny = input.dtype.type(1e-12)
+    tiny, target = input.dtype.type(1e-12), tensor.host(target)
     second = target / np.square(input + tiny) + (1 - target) / np.square(1 - input + tiny)
     if criterion.weights is not None:
-        second *= criterion.weights
+        second *= tensor.host(criterion.weights)
     return second * input.dtype.type(_norm(criterion, input))
 
 
@@ -293,9 +300,10 @@ def _class_nll(criterion, input, target):
 
 def _cross_entropy(criterion, input, target):
     """``p (1 - p)`` for each class, with the factor that the row has in the loss."""
-    probabilities = np.exp(criterion.lsm.output)
+    probabilities = np.exp(tensor.host(criterion.lsm.output))
     # The gradient of ClassNLL is -factor at the target and 0 elsewhere.
-    factors = -criterion.nll.backward(criterion.lsm.output, target).sum(axis=-1, keepdims=True)
+    gradient = tensor.host(criterion.nll.backward(criterion.lsm.output, target))
+    factors = -gradient.sum(axis=-1, keepdims=True)
     return probabilities * (1 - probabilities) * factors
 
 

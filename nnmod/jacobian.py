@@ -21,6 +21,8 @@ class Jacobian:
     what they hold of integers stays as it is.  Where a test draws, it draws from U(minval, maxval)
     and writes into *input* and the parameters, as Torch's does.
 
+    On the CUDA device both are varied there; the matrices and errors are on the host.
+
     Random modules are run from one state of the generator, and running statistics are put back.
     Source: Torch7's nn.Jacobian.
 
@@ -43,7 +45,7 @@ class Jacobian:
                 module.accGradParameters(runs.given, unit, 1.0)
                 if param is None and gradInput is None:
                     raise ValueError(f"{module!r} has no gradient by its input")
-                columns.append(_flat(dparam if param is not None else cls._free(gradInput)).copy())
+                columns.append(_flat(dparam if param is not None else cls._free(gradInput)))
         return _matrix(columns, param.size if param is not None else sum(x.size for x in cls._free(input)))
 
     @classmethod
@@ -53,11 +55,11 @@ class Jacobian:
         with _Runs(module, input) as runs:
             for variable in [param] if param is not None else cls._free(input):
                 for index in np.ndindex(variable.shape):
-                    saved = variable[index]
+                    saved = tensor.number(variable, index)
                     values = []
                     for shifted in (saved + perturbation, saved - perturbation):
                         variable[index] = shifted
-                        values.append(_flat(runs.forward()).copy())
+                        values.append(_flat(runs.forward()))
                     variable[index] = saved
                     rows.append((values[0] - values[1]) / (2 * perturbation))
         return np.array(rows).reshape(len(rows), -1)
@@ -73,7 +75,7 @@ class Jacobian:
                 runs.forward()
                 module.updateGradInput(runs.given, unit)
                 module.accUpdateGradParameters(runs.given, unit, 1)
-                columns.append(_flat(param).copy())
+                columns.append(_flat(param))
                 for p, before in zip(params, saved):
                     p[...] = before
         return _matrix(columns, param.size)
@@ -81,7 +83,7 @@ class Jacobian:
     @classmethod
     def forwardUpdate(cls, module, input, param, perturbation=1e-6):
         """The same by central differences: *param* less its Jacobian."""
-        return param.reshape(-1, 1) - cls.forward(module, input, param, perturbation)
+        return tensor.host(param).reshape(-1, 1) - cls.forward(module, input, param, perturbation)
 
     # -- tests ------------------------------------------------------------------------
 
@@ -125,7 +127,7 @@ class Jacobian:
         cls._check(module, input)
         state = random.get_state()
         with _Runs(module, input) as runs:
-            gradOutput = nested.map(np.empty_like, runs.forward())
+            gradOutput = tensor.clone(runs.forward())
         for leaf in nested.leaves(gradOutput):
             random.uniform(leaf, minval, maxval)
         handle, path = tempfile.mkstemp(suffix=".pickle")
@@ -139,9 +141,9 @@ class Jacobian:
         results = []
         for m in (module, loaded):
             with _Runs(m, input, state) as runs:
-                output = _flat(runs.forward()).copy()
+                output = _flat(runs.forward())
                 m.zeroGradParameters()
-                results.append((output, _flat(m.updateGradInput(runs.given, nested.map(np.array, gradOutput)))))
+                results.append((output, _flat(m.updateGradInput(runs.given, tensor.clone(gradOutput)))))
         (outputs, gradients), (outputs2, gradients2) = results
         return _largest(outputs - outputs2), _largest(gradients - gradients2)
 
@@ -173,12 +175,12 @@ class Jacobian:
                     if id(getattr(m, gradWeight)) not in done:  # one step for one gradient
                         done.add(id(getattr(m, gradWeight)))
                         m.updateParameters(rate)
-            return getattr(modules[0], weight)
+            return tensor.host(getattr(modules[0], weight))
 
         once = module.clone()
-        before = getattr(once, weight).copy()
+        before = tensor.host(getattr(once, weight)).copy()
         stepped = run(once, direct=False)
-        step = rate * getattr(once, gradWeight)
+        step = rate * tensor.host(getattr(once, gradWeight))
         errors = {"accGradParameters": _norm(before - step - stepped),
                   "accUpdateGradParameters": _norm(run(module.clone(), direct=True) - stepped)}
         for words, names in (("shared", (weight,)), ("shared with its gradient", (weight, gradWeight))):
@@ -252,7 +254,7 @@ class _Runs:
         random.set_state(self._state)
         self._putBack()
         if self._module.inplace:
-            self.given = nested.map(np.array, self._input)
+            self.given = tensor.clone(self._input)
         return self._module.forward(self.given)
 
 
@@ -261,13 +263,14 @@ def _units(output):
     shapes = [y.shape for y in nested.leaves(output)]  # output's memory changes meanwhile
     for leaf, shape in enumerate(shapes):
         for index in np.ndindex(shape):
-            unit = nested.map(np.zeros_like, output)
+            unit = nested.map(lambda y: tensor.zeros(y.shape, y), output)
             list(nested.leaves(unit))[leaf][index] = 1
             yield unit
 
 
 def _flat(value):
-    parts = [np.ravel(x) for x in nested.leaves(value) if x is not None]
+    """All numbers of *value* in one new row, on the host."""
+    parts = [np.ravel(tensor.host(x)) for x in nested.leaves(value) if x is not None]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -277,7 +280,7 @@ def _matrix(columns, count):
 
 def _gradOutput(output):
     rng = np.random.default_rng(20240607)
-    return nested.map(lambda y: rng.uniform(size=y.shape).astype(y.dtype), output)
+    return nested.map(lambda y: tensor.beside(rng.uniform(size=y.shape).astype(y.dtype), y), output)
 
 
 def _largest(error):
