@@ -130,6 +130,8 @@ def _torch_vgg(torch, width=64, hidden=512):
 
 # -- ResNet-18 for 32x32 ------------------------------------------------------------------------------
 
+# In place wherever that is right, on both sides: so are the definitions in use, fb.resnet.torch's and torchvision's.
+
 _STAGES = ((1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1))  # times the width, stride
 
 
@@ -138,15 +140,15 @@ def _convolution(C, O, k, stride):
 
 
 def _block(C, O, stride):
-    main = nn.Sequential(_convolution(C, O, 3, stride), nn.SpatialBatchNormalization(O), nn.ReLU(),
+    main = nn.Sequential(_convolution(C, O, 3, stride), nn.SpatialBatchNormalization(O), nn.ReLU(True),
                          _convolution(O, O, 3, 1), nn.SpatialBatchNormalization(O))
     short = nn.Identity() if stride == 1 and C == O else nn.Sequential(
         _convolution(C, O, 1, stride), nn.SpatialBatchNormalization(O))
-    return nn.Sequential(nn.ConcatTable(main, short), nn.CAddTable(), nn.ReLU())
+    return nn.Sequential(nn.ConcatTable(main, short), nn.CAddTable(True), nn.ReLU(True))
 
 
 def _resnet(width=64):
-    net = nn.Sequential(_convolution(3, width, 3, 1), nn.SpatialBatchNormalization(width), nn.ReLU())
+    net = nn.Sequential(_convolution(3, width, 3, 1), nn.SpatialBatchNormalization(width), nn.ReLU(True))
     planes = width
     for times, stride in _STAGES:
         net.add(_block(planes, times * width, stride))
@@ -160,15 +162,17 @@ def _torch_resnet(torch, width=64):
     class Block(nn.Module):
         def __init__(self, C, O, stride):
             super().__init__()
-            self.main = nn.Sequential(nn.Conv2d(C, O, 3, stride, 1, bias=False), nn.BatchNorm2d(O), nn.ReLU(),
+            self.main = nn.Sequential(nn.Conv2d(C, O, 3, stride, 1, bias=False), nn.BatchNorm2d(O), nn.ReLU(True),
                                       nn.Conv2d(O, O, 3, 1, 1, bias=False), nn.BatchNorm2d(O))
             self.short = nn.Identity() if stride == 1 and C == O else nn.Sequential(
                 nn.Conv2d(C, O, 1, stride, bias=False), nn.BatchNorm2d(O))
 
         def forward(self, x):
-            return torch.relu(self.main(x) + self.short(x))
+            sum = self.main(x)
+            sum += self.short(x)
+            return torch.relu_(sum)
 
-    layers, planes = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
+    layers, planes = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(True)], width
     for times, stride in _STAGES:
         layers.append(Block(planes, times * width, stride))
         planes = times * width

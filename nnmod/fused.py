@@ -74,7 +74,6 @@ class Fused(Sequential):
 
     bufferNames = (*Sequential.bufferNames, "_norm", "_gradMiddle", "_keptWeights", "_way")
     backwardBuffers = ("_gradMiddle",)
-    backwardNeeds = frozenset({"input", "output"})
     inplace = sharesInput = False
     dissolves = True
 
@@ -88,6 +87,11 @@ class Fused(Sequential):
             raise ValueError("Fused takes a Linear or a convolution of images, then a batch normalization of its "
                              "planes, an activation that it knows, or both; or a batch normalization and a ReLU; "
                              f"got {', '.join(map(repr, children))}")
+
+    @property
+    def backwardNeeds(self):
+        """An activation is told by its output what passed; a normalisation, as the last, does not look at its own."""
+        return frozenset({"input", "output"} if type(self.modules[-1]) in ACTIVATIONS else {"input"})
 
     def forFile(self):
         """The same modules in a Sequential."""

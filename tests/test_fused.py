@@ -277,6 +277,39 @@ def test_gradients_inside_share_memory_and_are_let_go(rng):
     _close(fused.backward(x, dy), want)
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_a_residual_network_that_works_in_place(rng, train):
+    """Written as fb.resnet.torch writes it: sums and ReLUs overwrite what a normalisation returned."""
+    def convolution(inner, outer):
+        return nn.SpatialConvolution(inner, outer, 3, 3, 1, 1, 1, 1, bias=False)
+
+    def block(inner, outer):
+        main = nn.Sequential(convolution(inner, outer), nn.SpatialBatchNormalization(outer), nn.ReLU(True),
+                             convolution(outer, outer), nn.SpatialBatchNormalization(outer))
+        short = nn.Identity() if inner == outer else nn.Sequential(
+            nn.SpatialConvolution(inner, outer, 1, 1, bias=False), nn.SpatialBatchNormalization(outer))
+        return nn.Sequential(nn.ConcatTable(main, short), nn.CAddTable(True), nn.ReLU(True))
+
+    net = _trained(rng, nn.Sequential(convolution(3, 8), nn.SpatialBatchNormalization(8), nn.ReLU(True), block(8, 8),
+                                      block(8, 12), nn.SpatialConvolution(12, 4, 1, 1),
+                                      nn.SpatialBatchNormalization(4), nn.Dropout(0.5, True)))
+    fused = net.clone().fused()
+    for module in (net, fused):
+        (module.training if train else module.evaluate)()
+    for _ in range(3):
+        x = _images(rng)
+        results = []
+        for module in (net, fused):
+            nn.manualSeed(7)
+            module.zeroGradParameters()
+            y = module.forward(x).copy()
+            dx = module.backward(x, np.cos(y)).copy()
+            results.append([y, dx, *(grad.copy() for grad in module.parameters()[1])])
+        for plain, mine in zip(*results, strict=True):
+            _close(mine, plain, 1e-4)
+    assert len(fused.findModules(nn.Fused)[0]) == 7
+
+
 def test_gradients_do_not_share_memory_where_a_module_works_in_place(rng):
     net = nn.Sequential(nn.ConcatTable(nn.Sequential(nn.Identity(), nn.Linear(4, 4), nn.ReLU(True)),
                                        nn.Sequential(nn.Linear(4, 4), nn.Tanh())), nn.CAddTable())
