@@ -3,9 +3,8 @@
 Neither a GPU nor a driver is needed: nvJitLink, which comes with numba-cuda[cu13], assembles.
 Instructions are counted where the wheel nvidia-cuda-nvdisasm is installed too, as nnmod[cuda] does.
 
-``python tests/cuda_assembly.py`` compiles every kernel for the architecture, or the three, that the tests
-look at and writes what comes out into tests/cuda_budgets.json: what tests/test_cuda_budgets.py allows.
-``python tests/cuda_assembly.py all`` compiles every kernel for all three.
+``python tests/cuda_assembly.py`` compiles every kernel for all three architectures, half an hour's work for two
+cores, and writes what comes out into tests/cuda_budgets.json: what tests/test_cuda_budgets.py allows.
 """
 import collections
 import contextlib
@@ -214,16 +213,15 @@ def budgets():
     return json.loads(BUDGETS.read_text())
 
 
-def measure(everything=False):
-    """Compile kernels and write down what they take: for the architectures that the tests look at, or all."""
+def measure():
+    """Compile every kernel for every architecture, and write down what it takes."""
     from cuda_kernels import label
 
     table = {}
     for dtype in ("float32", "float64"):
         for others in (False, True):
             for kernel, types in kernels_of(dtype, others):
-                names = tuple(ARCHITECTURES)
-                for architecture in names if everything else chosen(kernel, types, names):
+                for architecture in ARCHITECTURES:
                     said, name = assembled(kernel, types, architecture), f"{label(kernel)} {dtype}"
                     entry = table.setdefault(name, {})
                     for what, number in ((architecture, said["registers"]), ("shared", said["shared"])):
@@ -238,4 +236,4 @@ if __name__ == "__main__":
         raise SystemExit("numba-cuda[cu13] is not installed: pip install 'nnmod[cuda]'")
     if "cuda_assembly" not in sys.modules:  # what cuda_kernels imports is this module
         sys.modules["cuda_assembly"] = sys.modules["__main__"]
-    measure(sys.argv[1:] == ["all"])
+    measure()

@@ -24,12 +24,13 @@ SLACK = 8
 #: which hides what a block waits for; sums of float64 take two each.
 MOST_REGISTERS = {"float32": 128, "float64": 184}
 #: The share of a multiprocessor's threads that are resident at least; and those of tiles, of windows
-#: and borders in three dimensions and of sums over any of five, which count with many sizes, and of a
-#: convolution of single planes, whose loops the compiler unrolls.
+#: and borders in three dimensions and of sums over any of five, which count with many sizes, and of
+#: loops that the compiler unrolls, for 8.0 furthest, and that spill with fewer registers.
 OCCUPANCY = {"float32": 0.375, "float64": 0.25}
 LESS_OCCUPANCY = {"float32": 0.24, "float64": 0.12}
 LARGE = ("linear.gemm", "gather.gather", "pooling.avg_pool", "pooling.max_pool", "broadcast.sum",
-         "plane_convolution.update_output", "padding.pad_grad")
+         "plane_convolution.update_output", "padding.pad_grad", "distance.nearest",
+         "classification_criterion.multi_label_margin_grad")
 
 
 def looked_at(kernel, types, architectures=tuple(ARCHITECTURES)):
@@ -48,12 +49,10 @@ def test_every_kernel_is_within_its_budget(others, dtype, architecture):
             continue
         name, said = label(kernel), assembled(kernel, types, architecture)
         budget = allowed.get(f"{name} {dtype}", {})
-        if not budget:
+        if architecture not in budget:
             wrong.append(f"{name} has no budget: python tests/cuda_assembly.py measures it")
             continue
-        # Where it was not measured for this architecture: what it took for others, with twice the slack.
-        measured = budget.get(architecture) or SLACK + max(budget[a] for a in ARCHITECTURES if a in budget)
-        registers = min(measured + SLACK, MOST_REGISTERS[dtype])
+        registers = min(budget[architecture] + SLACK, MOST_REGISTERS[dtype])
         least = (LESS_OCCUPANCY if name.startswith(LARGE) else OCCUPANCY)[dtype]
         if said["spilled"]:
             wrong.append(f"{name} spills {said['spilled']} bytes")

@@ -163,6 +163,18 @@ def build(source, function, scope):
     return kernel
 
 
+def resident(blocks):
+    """Mark a kernel of per_item or per_warp of which *blocks* must fit on a multiprocessor at a time.
+
+    Loops that the compiler unrolls may take more registers than leave room for enough threads to
+    hide what each waits for; this bounds them.
+    """
+    def mark(kernel):
+        kernel.launch_bounds = THREADS, blocks
+        return kernel
+    return mark
+
+
 def wide(reason):
     """Mark a function whose kernel computes in float64 on purpose, and say why."""
     def mark(function):

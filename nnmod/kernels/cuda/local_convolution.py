@@ -4,7 +4,7 @@ The weights are read once and are most of the memory, so threads of a warp go al
 forward a warp takes one output of a place for all samples; for the gradient of the weights a
 thread takes one weight.  The gradient of the input is gathered, element by element.
 """
-from .compile import each, each_warp, number, or_empty, per_item, per_warp, split, warp_sum
+from .compile import each, each_warp, number, or_empty, per_item, per_warp, resident, split, warp_sum
 
 
 def local_conv_work_size(x_shape, w_shape, y_shape, stride, pad):
@@ -30,6 +30,7 @@ def local_conv_acc_grad_parameters(x, dy, dw, db, work, stride, pad, scale=1.0):
         each(_acc_grad_bias, db.size, dy.reshape(dy.shape[0], db.size), db.reshape(db.size), number(scale, db))
 
 
+@resident(3)
 @per_warp
 def _update_output(i, lane, x, w, b, y, sh, sw, ph, pw):
     place, o = split(i, y.shape[1])

@@ -5,7 +5,7 @@ Meaning and shapes: kernels/reference/local_normalization.py.
 import math
 
 from ..cpu import local_normalization as cpu
-from .compile import each, number, on_device, or_empty, per_item, split
+from .compile import each, number, on_device, or_empty, per_item, resident, split
 
 _power = on_device(cpu._power)
 
@@ -128,6 +128,7 @@ def _filter_planes(i, x, kernel, factor, y):
     y[n, h, w] = total * factor[h * x.shape[2] + w] if factor.size else total
 
 
+@resident(3)
 @per_item
 def _filter_planes_adjoint(i, dy, kernel, factor, dx):
     i, w = split(i, dx.shape[2])

@@ -3,7 +3,7 @@
 A thread computes one element of the result: it walks the windows that lead to its plane, or
 from it.  The gradient of a weight, and of a plane's bias, is summed by a warp.
 """
-from .compile import each, each_warp, number, per_item, per_warp, split, warp_sum
+from .compile import each, each_warp, number, per_item, per_warp, resident, split, warp_sum
 from .launch import scratch
 
 
@@ -79,6 +79,7 @@ def _update_grad_input(i, dy, w, pairs, order, first, dx, sh, sw, ph, pw):
     dx[n, p, row, column] = total
 
 
+@resident(3)
 @per_warp
 def _acc_grad_parameters(i, lane, x, dy, pairs, dw, sh, sw, ph, pw, scale):
     i, c = split(i, dw.shape[2])

@@ -7,7 +7,7 @@ it in the order of the windows.
 """
 import numpy as np
 
-from .compile import THREADS, device, each, per_item, split
+from .compile import device, each, per_item, resident, split
 from .launch import blocks, launch
 from .target import cuda
 from .tiles import PROCESSORS
@@ -70,6 +70,7 @@ def _taps(first, count, step, size):
     return np.int64(start), np.int64(stop)
 
 
+@resident(3)
 @per_item
 def _max_pool(i, x, y, argmax, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw):
     plane, od, oh, ow = _place(i, OD, OH, OW)
@@ -90,10 +91,6 @@ def _max_pool(i, x, y, argmax, D, H, W, OD, OH, OW, kd, kh, kw, sd, sh, sw, pd, 
                     best, where = v, at
     y[i] = best
     argmax[i] = np.int32(where)
-
-
-# Its many sizes would take more registers than leave room for enough threads.
-_max_pool.launch_bounds = THREADS, 3
 
 
 @per_item

@@ -2,7 +2,7 @@
 
 A thread computes one element of the result, and gathers what it is made of.
 """
-from .compile import device, each, per_item, split
+from .compile import device, each, per_item, resident, split
 
 
 def upsample_nearest_update_output(x, y):
@@ -59,6 +59,7 @@ def _nearest_update_output(i, x, y):
                       w // (y.shape[3] // x.shape[3])]
 
 
+@resident(3)
 @per_item
 def _nearest_update_grad_input(i, dy, dx):
     p, d, h, w = _place(i, dx)
