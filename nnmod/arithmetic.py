@@ -115,8 +115,9 @@ class CAddTable(_Arithmetic):
 
     def updateGradInput(self, input, gradOutput):
         input, gradOutput = self.takeGradOutput(input, gradOutput)
-        if self._spares is not None:  # nothing in that network would overwrite it
-            self.gradInput = [gradOutput.reshape(entry.shape) for entry in input]
+        if self._spares is not None:
+            self.gradInput = [gradOutput if self.inplace and not index else self._spare(gradOutput, entry.shape)
+                              for index, entry in enumerate(input)]
             return self.gradInput
         if self._parts is None or len(self._parts) != len(input):
             self._parts = [None] * len(input)
@@ -128,6 +129,14 @@ class CAddTable(_Arithmetic):
             tensor.copy(gradOutput.reshape(entry.shape), part)
         self.gradInput = list(self._parts)
         return self.gradInput
+
+    def _spare(self, gradOutput, shape):
+        """*gradOutput* itself where no module would overwrite it, else a copy in memory that is shared."""
+        if not self._spares.overwritten:
+            return gradOutput.reshape(shape)
+        part = self._spares.take(shape, gradOutput.dtype, gradOutput)
+        tensor.copy(gradOutput.reshape(shape), part)
+        return part
 
     def describe(self):
         return "in place" if self.inplace else ""

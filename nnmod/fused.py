@@ -52,9 +52,9 @@ class Fused(Sequential):
 
     The network that ``net.fused()`` returns has the parameters, gradients and running statistics
     of the plain one, the very arrays, also after getParameters of either; mode, buffers and
-    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.  Where
-    nothing works in place, gradients between its modules share memory, and are gone, None, after
-    backward; that of the whole network stays.  In evaluation mode it notes the kernel calls of a
+    structure are its own.  Copies and ``type()`` part them; a file holds the plain modules.
+    Gradients between its modules share memory, and are gone, None, after backward; that of the
+    whole network stays.  In evaluation mode it notes the kernel calls of a
     forward, and makes the same again while modules, settings, tensors and the input's shape are what
     they were: see nnmod.replay.
 
@@ -244,11 +244,10 @@ def _fused(net):
     for module in twin.listModules():
         if type(module) is Sequential and usual(module):
             module._replays = True
-    if not overwriting:
-        spares = tensor.Spares()
-        for module in twin.listModules():
-            if type(module).__module__.startswith(f"{__package__}.") and usual(module):
-                module._spares = spares
+    spares = tensor.Spares(overwriting)
+    for module in twin.listModules():
+        if type(module).__module__.startswith(f"{__package__}.") and usual(module):
+            module._spares = spares
     return twin
 
 

@@ -209,7 +209,9 @@ class Spares:
     True
     """
 
-    def __init__(self):
+    def __init__(self, overwritten=False):
+        #: Whether somebody may write to a tensor that others still read: then each needs its own.
+        self.overwritten = overwritten
         self._blocks = {}
 
     def take(self, shape, dtype, like=None):

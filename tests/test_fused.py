@@ -310,14 +310,28 @@ def test_a_residual_network_that_works_in_place(rng, train):
     assert len(fused.findModules(nn.Fused)[0]) == 7
 
 
-def test_gradients_do_not_share_memory_where_a_module_works_in_place(rng):
-    net = nn.Sequential(nn.ConcatTable(nn.Sequential(nn.Identity(), nn.Linear(4, 4), nn.ReLU(True)),
-                                       nn.Sequential(nn.Linear(4, 4), nn.Tanh())), nn.CAddTable())
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_gradient_that_a_module_overwrites_is_read_by_nobody_else(rng, inplace):
+    """The sum hands one gradient to all branches, of which some overwrite theirs."""
+    branches = [nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5, True)),
+                nn.Sequential(nn.Linear(4, 4), nn.MulConstant(2, True)), nn.Linear(4, 4), nn.Identity()]
+    if not inplace:  # these read the output that the sum would overwrite
+        branches += [nn.Sequential(nn.Identity(), nn.Linear(4, 4), nn.ReLU(True)),
+                     nn.Sequential(nn.Linear(4, 4), nn.BatchNormalization(4), nn.ReLU6(True))]
+    net = nn.Sequential(nn.Linear(4, 4), nn.ConcatTable(*branches), nn.CAddTable(inplace),
+                        nn.MulConstant(-0.5, True), nn.Linear(4, 4))
     fused, x = net.clone().fused(), rng.standard_normal((3, 4)).astype(np.float32)
-    dy = rng.standard_normal(net.forward(x).shape).astype(np.float32)
-    fused.forward(x)
-    _close(fused.backward(x, dy), net.backward(x, dy))
-    assert all(module._spares is None for module in fused.listModules())
+    dy = rng.standard_normal((3, 4)).astype(np.float32)
+    for _ in range(3):
+        results = []
+        for module in (net, fused):
+            nn.manualSeed(3)
+            module.zeroGradParameters()
+            module.forward(x)
+            results.append([module.backward(x, dy).copy(), *(grad.copy() for grad in module.parameters()[1])])
+        for plain, mine in zip(*results, strict=True):
+            _close(mine, plain)
+    assert all(module.gradInput is None for module in fused.listModules()[1:])
 
 
 def test_a_residual_network_takes_less_memory_for_gradients(rng):
