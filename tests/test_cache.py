@@ -117,3 +117,19 @@ def test_the_place_of_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(sys, "platform", "linux")
     assert cache.directory() == tmp_path / "xdg" / "nnmod"
+
+
+def test_what_a_kernel_calls_may_be_in_the_cache_when_the_kernel_is_not(tmp_path):
+    """As after an interrupt, beside another process that compiles, or when one of two files was dropped."""
+    lstm = ("import nnmod, numpy as np\n"
+            "nnmod.manualSeed(1); y = nnmod.SeqLSTMP(4, 6, 5).forward(np.ones((3, 2, 4), np.float32))\n"
+            "y = y + nnmod.SeqLSTM(5, 5).forward(y)\nprint(y.tolist())")
+    first = run(lstm, NNMOD_CACHE_DIR=str(tmp_path))
+    assert first.returncode == 0, first.stderr
+    helpers, callers = list(tmp_path.glob("recurrent._lstm_cell-*")), list(tmp_path.glob("recurrent._lstm_sequence-*"))
+    assert helpers and callers
+    for path in callers:
+        path.unlink()
+    again = run(lstm, NNMOD_CACHE_DIR=str(tmp_path))
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout

@@ -5,6 +5,7 @@ file that it imports from.
 """
 import _thread
 import ctypes
+import functools
 import hashlib
 import os
 import sys
@@ -46,7 +47,21 @@ def jit(function, extra_key="", fastmath=FASTMATH):
     kernel.divided = divides(function)
     if extra_key is not None:
         kernel._cache = KernelCache(function, extra_key, _announce)
+        _let_kernels_call(kernel, function, fastmath)
     return kernel
+
+
+def _let_kernels_call(kernel, function, fastmath):
+    """Have kernels that call *kernel* compile a form of their own, which becomes part of them.
+
+    What comes from the cache is machine code, with nothing that LLVM could make part of a kernel.
+    """
+    @functools.cache
+    def part():
+        return inline(function, fastmath=fastmath)
+
+    kernel.get_call_template = lambda args, kws: part().get_call_template(args, kws)
+    kernel.get_overload = lambda sig: part().get_overload(sig)
 
 
 def inline(function, always=False, fastmath=FASTMATH):
