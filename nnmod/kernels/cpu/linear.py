@@ -10,7 +10,7 @@ from numba import carray
 
 from . import threads
 from .compile import inline, jit, native, share
-from .conv_frame import get_integer
+from .conv_frame import aligned, get_integer
 from .epilogue import activate, pointer
 from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
@@ -130,12 +130,13 @@ def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col
 
 
 @inline
-def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, alpha, beta, parts):
+def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, alpha, beta, parts, in_strips):
     """multiply without a bias, from a kernel, whose threads are as many as the *parts* of c's columns.
 
-    record  the RECORD integers in which the numbers are handed over
+    record     the RECORD integers in which the numbers are handed over
+    in_strips  whether b is what cut_strips made
     """
-    numbers = (M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts)
+    numbers = (M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts, int(in_strips))
     for i in range(len(numbers)):
         record[i] = numbers[i]
     ends = record[len(numbers):].view(np.float64)
@@ -144,19 +145,38 @@ def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_co
 
 
 #: How many integers shared_product needs.
-RECORD = 15
+RECORD = 16
+
+
+@jit
+def cut_strips(start, stop, parts, b, out):
+    """The columns of b (K, N) that each of *parts* reads, one strip (K, its columns) after another, from aligned(out).
+
+    Rows of a part of the columns are pieces of memory: the processor, which fetches ahead, fetches the
+    other parts' pieces too.
+    """
+    K, N = b.shape
+    like, size = b.dtype.type(0), b.itemsize
+    for part in range(start, stop):
+        _, _, left, right = part_of(part, parts, True, 1, N, like)
+        strip = carray(pointer(like, aligned(out) + left * K * size), (K, right - left))
+        for k in range(K):
+            for j in range(right - left):
+                strip[k, j] = b[k, left + j]
 
 
 @native("number", "int", "int")
 def _product_part(like, record, part):
     number = type(like)
-    M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts = (
+    M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts, in_strips = (
         get_integer(record), get_integer(record + 8), get_integer(record + 16), get_integer(record + 24),
         get_integer(record + 32), get_integer(record + 40), get_integer(record + 48), get_integer(record + 56),
         get_integer(record + 64), get_integer(record + 72), get_integer(record + 80), get_integer(record + 88),
-        get_integer(record + 96))
-    ends = carray(pointer(0.0, record + 104), (2,))
+        get_integer(record + 96), get_integer(record + 104))
+    ends = carray(pointer(0.0, record + 112), (2,))
     _, _, left, right = part_of(part, parts, True, M, N, like)
+    if in_strips:
+        b, b_k = b + left * (K - 1) * b_col, (right - left) * b_col  # column *left* is where the strip begins
     multiply(M, N, K, 0, M, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, number(ends[0]),
              number(ends[1]), 0, 0, 0)
 

@@ -16,7 +16,7 @@ from . import threads
 from .compile import call, inline, jit
 from .conv_frame import aligned
 from .gemm import DOT_LIMIT, STREAM_LIMIT, multiply, pack_panels, panels_bytes, product_of_panels
-from .linear import RECORD, empty_vector, gemm, shared_product, sum_rows
+from .linear import RECORD, cut_strips, empty_vector, gemm, shared_product, sum_rows
 from .simd import address
 
 
@@ -29,7 +29,8 @@ def lstm_update_output(x, w, b, peephole, projection, first, last, gates, h, c, 
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, x)
     if m is None:
         panels = _panels(recurrent, T if N > STREAM_LIMIT else 0, N, False)
-        parts, record, grain = _sharing(recurrent, N, T)
+        parts, record, grain, strips = _sharing(recurrent, N, T, True)
+        panels = strips if parts > 1 else panels
         threads.run(_lstm_sequence, N, grain, gates, h, c, p, first, last, recurrent, panels,
                     x[:0] if y is None else y, record, parts)
         return
@@ -53,7 +54,7 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, gates)
     if dr is None:
         panels = _panels(recurrent, T if N > DOT_LIMIT else 0, N, True)
-        parts, record, grain = _sharing(recurrent, N, T)
+        parts, record, grain, _ = _sharing(recurrent, N, T, False)
         threads.run(_lstm_sequence_grad, N, grain, gates, c, dm, p, first, last, dy, recurrent, panels,
                     beta, dh, dc, dz, record, parts)
     else:
@@ -71,16 +72,22 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
 _STEPS = 4
 
 
-def _sharing(w, N, T):
-    """How the steps of a sequence are divided: parts of each product, memory for that, and rows to a thread.
+def _sharing(w, N, T, by_columns):
+    """How the steps of a sequence are divided: parts of each product, memory for that, rows to a thread, and strips.
 
     Rows stay with a thread from the first step to the last.  But a few of them take as long as w
-    takes to be read: then each product is divided, by columns.
+    takes to be read: then each product is divided, by columns.  Where these are w's, and steps are
+    many, each part gets a copy of its own.
     """
     parts = threads.summon(threads.worth(N * w.size, w.size)) if N <= STREAM_LIMIT else 1
-    if parts > 1:
-        return parts, threads.workspace(8 * RECORD)[:8 * RECORD].view(np.int64), N
-    return 1, _ALL_REAL, threads.grain(T * w.size)
+    if parts == 1:
+        return 1, _ALL_REAL, threads.grain(T * w.size), None
+    cut = by_columns and T >= _STEPS
+    work = threads.workspace(8 * RECORD + (64 + w.nbytes if cut else 0))
+    strips = work[8 * RECORD:] if cut else work[:0]
+    if cut:
+        threads.run(cut_strips, parts, 1, parts, w, strips)
+    return parts, work[:8 * RECORD].view(np.int64), N, strips
 
 
 def _panels(w, T, M, turned):
@@ -274,8 +281,9 @@ def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y, record, p
     for t in range(T):
         before, after, gates = h[t], h[t + 1], z[t]
         if parts > 1:
-            shared_product(record, N, M, K, address(before), K * size, size, address(w), M * size, size,
-                           address(gates), M * size, size, one, one, parts)
+            b = aligned(panels) if panels.size else address(w)
+            shared_product(record, N, M, K, address(before), K * size, size, b, M * size, size,
+                           address(gates), M * size, size, one, one, parts, panels.size > 0)
         elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(before), K * size, size, aligned(panels),
                                      address(gates), M * size, one, one))
@@ -299,7 +307,7 @@ def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, be
         d = dz[t]
         if parts > 1:
             shared_product(record, N, M, K, address(d), K * size, size, address(w), size, K * size,
-                           address(dh), M * size, size, one, keep, parts)
+                           address(dh), M * size, size, one, keep, parts, False)
         elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(d), K * size, size, aligned(panels),
                                      address(dh), M * size, one, keep))
