@@ -8,12 +8,11 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 os.environ.setdefault("NNMOD_CUDA", "emulate")
 
 import nnmod
-from cases import CRITERION_CASES
 from nnmod import hessian, kernels, nested, random, tensor
 from nnmod.kernels import reference
 from nnmod.testing import Jacobian, SparseJacobian
 from test_cuda_modules import compare, on_host, place
-from test_hessian import run, with_a_rule
+from test_hessian import each_criterion, run, with_a_rule
 from test_jacobian import NETS
 
 
@@ -91,8 +90,7 @@ def test_modules_without_a_rule_and_containers():
     compare(on_host(again), [2 * p for p in expected[1]], 1e-10, "added to")
 
 
-@pytest.mark.parametrize("case", [c for c in CRITERION_CASES if type(c.make()).__name__ in hessian._CRITERIONS],
-                         ids=lambda case: case.id)
+@each_criterion
 def test_second_derivatives_of_losses(case):
     criterion = case.make().double()
     input, target = case.arguments()

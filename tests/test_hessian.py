@@ -139,8 +139,12 @@ def test_the_last_layer_has_its_true_second_derivatives():
             assert (slopes[0] - slopes[1]) / 2 == pytest.approx(diagonal[index], rel=1e-10)
 
 
-@pytest.mark.parametrize("case", [c for c in CRITERION_CASES if type(c.make()).__name__ in hessian._CRITERIONS],
-                         ids=lambda case: case.id)
+#: Each case of a criterion that has a rule.
+each_criterion = pytest.mark.parametrize(
+    "case", [c for c in CRITERION_CASES if type(c.make()).__name__ in hessian._CRITERIONS], ids=lambda case: case.id)
+
+
+@each_criterion
 def test_criterions_by_finite_differences(case):
     criterion = case.make().double()
     input, target = case.arguments()

@@ -60,11 +60,11 @@ class Library:
 
     def no_memory(self, status):
         """Whether a status says that the device has no memory left."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define no_memory(status)")
 
     def describe(self, status):
         """The library's own name of a status."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define describe(status)")
 
     def check(self, function, status):
         """Raise RuntimeError, or MemoryError, where a function returned something other than success."""
