@@ -39,7 +39,8 @@ def shapes(rng, method):
         elif method == "depthwise":
             groups, inner, outer = int(rng.integers(2, 12)), 1, int(rng.integers(1, 4))
         elif method == "winograd":
-            kernel, stride, dilation, pad, groups = (3, 3), (1, 1), (1, 1), some(0, 3), 1
+            side = int(rng.choice([3, 3, 5]))
+            kernel, stride, dilation, pad, groups = (side, side), (1, 1), (1, 1), some(0, side), 1
         x_shape = (int(rng.integers(1, 4)), groups * inner, *some(1, 40 if groups * inner < 10 else 20))
         size = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
                      for n, k, s, p, d in zip(x_shape[2:], kernel, stride, pad, dilation))

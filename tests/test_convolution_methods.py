@@ -69,13 +69,17 @@ def verbs(backend, x, w, b, dy, numbers):
 
 
 @pytest.mark.parametrize("planes, out, size", [(8, 8, 6), (64, 64, 32), (256, 128, 8), (512, 512, 4), (24, 40, 17)])
+@pytest.mark.parametrize("kernel, pad", [(3, 1), (5, 2), (5, 0)])
 @pytest.mark.parametrize("shift", [0.0, 3.0])
-def test_winograd_rounds_within_its_bound(planes, out, size, shift):
+def test_winograd_rounds_within_its_bound(planes, out, size, kernel, pad, shift):
     """Against float64: within 2e-5 of the largest element, with means far from zero too."""
+    if size < kernel:
+        pad = kernel // 2
     kernels.setconv2dmethod("winograd")
-    given = [a + np.float32(shift) for a in tensors((2, planes, size, size), out, 3)]
-    expected = verbs(reference, *[a.astype(np.float64) for a in given], PLAIN)
-    for found, right in zip(verbs(cpu, *given, PLAIN), expected):
+    given = [a + np.float32(shift) for a in tensors((2, planes, size, size), out, kernel, (pad, pad))]
+    numbers = (1, 1), (pad, pad)
+    expected = verbs(reference, *[a.astype(np.float64) for a in given], numbers)
+    for found, right in zip(verbs(cpu, *given, numbers), expected):
         assert np.abs(found - right).max() <= 2e-5 * np.abs(right).max()
 
 
@@ -95,6 +99,25 @@ def test_winograd_spreads_what_is_not_finite_over_its_tiles(value):
     np.testing.assert_array_equal(y[~tiles], clean[~tiles])
 
 
+def test_winograd_of_a_kernel_of_5_spreads_what_is_not_finite_over_its_tiles():
+    kernels.setconv2dmethod("winograd")
+    x, w, b, dy = tensors((2, 9, 18, 17), 10, 5, (0, 0))
+    numbers = (1, 1), (0, 0)
+    clean = verbs(cpu, x, w, b, dy, numbers)
+    x[1, 3, 6, 9], dy[0, 2, 5, 6] = np.nan, np.inf
+    y, dx, dw, db = verbs(cpu, x, w, b, dy, numbers)
+    assert np.isnan(y[1, :, 2:7, 5:10]).all()
+    tiles = np.zeros(y.shape, bool)
+    tiles[1, :, 0:8, 4:12] = True  # patches of tile rows 0 and 1 (rows 0 to 11), and of tile columns 1 and 2
+    np.testing.assert_array_equal(y[~tiles], clean[0][~tiles])
+    assert not np.isfinite(dx[0, :, 5:10, 6:11]).any()
+    patch = np.zeros(dx.shape, bool)
+    patch[0, :, 4:12, 4:12] = True  # that of the tile of dy: its gradients are added where it lies
+    np.testing.assert_array_equal(dx[~patch], clean[1][~patch])
+    assert not np.isfinite(dw).any(axis=(2, 3))[2].any() and np.isfinite(dw[:2][:, :3]).all()
+    assert np.isposinf(db[2]) and np.isfinite(np.delete(db, 2)).all()
+
+
 def test_a_nan_reaches_the_gradients():
     for method in ("winograd", "im2col"):
         kernels.setconv2dmethod(method)
@@ -110,6 +133,7 @@ def test_a_nan_reaches_the_gradients():
 
 @pytest.mark.parametrize("method, shape, planes, kernel, pad, groups", [
     ("winograd", (5, 20, 9, 11), 70, 3, (1, 1), 1), ("winograd", (1, 9, 30, 6), 8, 3, (0, 0), 1),
+    ("winograd", (7, 20, 12, 12), 50, 5, (0, 0), 1), ("winograd", (3, 18, 26, 30), 21, 5, (2, 2), 1),
     ("im2col", (3, 9, 10, 10), 40, 5, (2, 2), 1), ("im2col", (1, 3, 24, 24), 20, 5, (0, 0), 1),
     ("1x1", (1, 40, 30, 30), 70, 1, (0, 0), 1), ("1x1", (3, 70, 5, 5), 20, 1, (0, 0), 1),
     ("im2col", (1, 40, 4, 4), 50, 3, (1, 1), 1), ("im2col", (2, 40, 5, 4), 50, 3, (1, 1), 2),
@@ -134,7 +158,8 @@ def test_the_number_of_threads_changes_no_bit(method, shape, planes, kernel, pad
 @pytest.mark.parametrize("method, shape, planes, kernel, stride, pad, groups", [
     ("winograd", (1, 20, 32, 24), 36, 3, 1, 1, 1), ("winograd", (1, 40, 9, 8), 70, 3, 1, 1, 1),
     ("im2col", (1, 40, 4, 4), 50, 3, 1, 1, 1), ("im2col", (2, 40, 9, 9), 50, 3, 2, 1, 2),
-    ("1x1", (1, 40, 9, 8), 90, 1, 2, 0, 1), ("1x1", (1, 40, 6, 6), 90, 1, 2, 0, 2), ("1x1", (1, 64, 2, 2), 90, 1, 1, 0, 1)])
+    ("winograd", (1, 20, 12, 17), 50, 5, 1, 2, 1), ("1x1", (1, 40, 9, 8), 90, 1, 2, 0, 1),
+    ("1x1", (1, 40, 6, 6), 90, 1, 2, 0, 2), ("1x1", (1, 64, 2, 2), 90, 1, 1, 0, 1)])
 def test_nor_does_it_of_one_image_in_evaluation(method, shape, planes, kernel, stride, pad, groups, monkeypatch):
     """Rows, panels, and groups of tiles are divided; bias, normalisation and rectifier are each thread's share."""
     monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 1)
@@ -185,6 +210,9 @@ def test_the_choice_by_shape():
     assert choice((32, 64, 32, 32), 64, 3, 2, 1) == "im2col"
     assert choice((32, 64, 32, 32), 64, 3, pad=2, dilation=2) == "im2col"
     assert choice((32, 64, 32, 32), 64, 3, pad=3) == "im2col"
+    assert choice((64, 20, 12, 12), 50, 5) == choice((16, 64, 27, 27), 192, 5, pad=2) == "winograd"
+    assert choice((64, 1, 28, 28), 20, 5) == choice((64, 20, 12, 12), 50, 5, 2) == "im2col"
+    assert choice((64, 20, 12, 12), 50, 5, pad=5) == choice((64, 20, 12, 12), 50, 7) == "im2col"
     assert choice((1, 256, 4, 4), 256, 3, pad=1) == "im2col"  # turning the kernels would cost more
     assert choice((32, 64, 32, 32), 64, 1) == choice((32, 64, 32, 32), 64, 1, 2) == "1x1"
     assert choice((32, 64, 32, 32), 64, 1, pad=1) == "im2col"

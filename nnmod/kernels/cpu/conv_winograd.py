@@ -1,14 +1,17 @@
-"""Convolution by Winograd's minimal filtering: method "winograd", for 3x3 kernels with stride 1, in float32.
+"""Convolution by Winograd's minimal filtering: method "winograd", for 3x3 and 5x5 kernels with stride 1, in float32.
 
-The output is cut into tiles of 4x4.  A tile's 6x6 patch of the input and the 3x3 kernel are
-each turned into 36 numbers by sums and a few multiplications; there a convolution is 36
-products, and summing over channels makes them 36 small matrix products, with 36 multiply-adds
-to a tile and pair of channels instead of 144.  The sums come back through a third transform.
+The output is cut into tiles of 4x4.  A tile's patch of the input, 6x6 or 8x8, and the kernel are
+each turned into as many numbers, 36 or 64, by sums and a few multiplications; there a convolution
+is so many products, and summing over channels makes them 36 or 64 small matrix products: a tile
+and pair of channels takes 36 multiply-adds instead of 144, or 64 instead of 400.  The sums come
+back through a third transform.
 (Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for
 convolutional neural networks", 2016.)
 
 The gradient of the input is the same computation, with the kernel turned round and the planes
-exchanged.  The gradient of the weight is its adjoint: the same 36 products with the roles changed.
+exchanged; or its adjoint, where that has fewer tiles: they are then those of the output, and the
+patches they come back as are added where they overlap.  The gradient of the weight is the other
+adjoint: the same products with the roles changed.
 
 Rounding is a little worse than a plain sum's, within 2e-5 of the largest output.  A NaN or an
 infinity reaches every output that depends on it, and may reach, as NaN, others of the tiles
@@ -16,9 +19,9 @@ whose patches hold it.
 
 Lanes are channels.  Memory:
 
-    V  (36, tiles, channels)     the transformed patches of a group of tiles
-    U  (panels, 36, channels, panel)  the transformed kernel, a panel being as wide as a tile of tiles.py
-    M  (36, tiles, some panels)   the products
+    V  (cells, tiles, channels)     the transformed patches of a group of tiles, with 36 or 64 cells
+    U  (panels, cells, channels, panel)  the transformed kernel, a panel being as wide as a tile of tiles.py
+    M  (cells, tiles, some panels)   the products
 
 The transforms move more than they compute, so groups are of a size that leaves V and M in a
 near cache while all of U passes by.  Where all tiles are one group, as in the deep layers of a
@@ -32,11 +35,13 @@ import numpy as np
 
 from . import threads
 from .compile import call, inline, jit, native
-from .conv_frame import SLACK, aligned, rounded, sum_planes
+from .conv_frame import SLACK, aligned, put_zeros, rounded, sum_planes
 from .epilogue import finish, no_end
 from .simd import VECTOR_BYTES, address, lanes
-from .tiles import TALL_COLUMNS, TALL_ROWS, tall_tile
-from .winograd_transforms import transform_back, transform_gradient, transform_kernels, transform_rows
+from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
+from .winograd_transforms import (gather_kernels_of_3, gather_kernels_of_5, overlap_from_6, overlap_from_8, put_lines,
+                                  transform_back_from_6, transform_back_from_8, transform_kernels_of_3,
+                                  transform_kernels_of_5, transform_rows)
 
 #: Tiles of a group: enough for the products, few enough for the caches, and whole tiles of tiles.py.
 _TILES = 48
@@ -51,75 +56,111 @@ _GRADIENT_TILES = 24, 64
 _LARGE_U = 16_000_000
 #: Panels of products that are transformed back together.
 _TOGETHER = 2
-_CELLS = 36
+#: Sums are cut into parts of so many, which are then added: they round less than long ones.  Of 5x5 kernels, whose
+#: transforms make more of an error.
+_DEPTH, _DEPTH_OF_5 = 256, 64
+#: The input's gradient takes the output's tiles if the input has so many times more.
+_FEWER = 1.2
+#: What is done to the weights: nothing (0), planes exchanged and kernels backwards, or planes exchanged alone.
+_BACKWARDS, _EXCHANGED = 1, 2
 #: Weights are compared in blocks of so many.
 _BLOCK = 4096
+
+
+#: What pays reckons with, for each width of kernels: the fewest planes, and multiply-adds, as measured, for a tile's
+#: products, its transforms there and back, the transforms of a kernel, kept or not, and a call.
+_COSTS = {3: (8, 40, 222, 249, 415, 554, 0), 5: (6, 71, 500, 350, 740, 1100, 400_000)}
 
 
 def pays(g, kept=False):
     """Whether this method is expected to be faster than plain products; *kept*: with U of an earlier call.
 
-    In multiply-adds of a vector, for each pair of planes: the products and the transforms of
-    patches, products and kernels, with weights as measured.
+    It reckons in multiply-adds for each pair of planes.
     """
+    fewest, product, there, back, of_kept, of_kernel, of_call = _COSTS[g.kernel[0]]
     tiles = g.N * -(-g.OH // 4) * -(-g.OW // 4)
     columns = TALL_COLUMNS * VECTOR_BYTES // g.size
     wasted = rounded(g.O, columns) / g.O
-    return min(g.C, g.O) >= 8 and tiles * (2.9 * wasted + 16 / g.O + 18 / g.C) + (30 if kept else 40) < 0.65 * g.N * g.P
+    cost = tiles * (product * wasted + there / g.O + back / g.C) + (of_kept if kept else of_kernel)
+    return min(g.C, g.O) >= fewest and cost + of_call / (g.C * g.O) < g.taps * g.N * g.P
 
 
 class Plan:
-    """How one of the verbs is computed: sizes of the source and the target, groups of tiles, memory."""
+    """How one of the verbs is computed: sizes of the source and the target, groups of tiles, memory.
 
-    def __init__(self, planes, H, W, wanted, OH, OW, ph, pw, N, size, gradient=False, groups=1):
+    Tiles are those of the target, or, with *overlapping*, of the source, and groups then whole samples.
+    """
+
+    def __init__(self, kernel, planes, H, W, wanted, OH, OW, ph, pw, N, size, gradient=False, groups=1,
+                 overlapping=False):
+        side = kernel + 3  # of a patch
+        self.cells = cells = side * side
         vector = VECTOR_BYTES // size
-        self.columns = TALL_COLUMNS * vector
+        # The tile of tiles.py that wastes fewer columns.
+        self.columns = min((TALL_COLUMNS * vector, WIDE_COLUMNS * vector), key=lambda width: rounded(wanted, width))
         self.planes, self.wanted, self.size = planes, wanted, size
-        self.down, self.across = -(-OH // 4), -(-OW // 4)  # tiles of a sample
+        self.down, self.across = (-(-n // 4) for n in ((H, W) if overlapping else (OH, OW)))  # tiles of a sample
         self.rows = N * self.down
         most = _TILES
         if self.rows * self.across <= _ONE_GROUP:
             most = _ONE_GROUP
         elif gradient:
             fewest, most = _GRADIENT_TILES
-            if _CELLS * planes * wanted * size < _LARGE_U:
-                most = min(most, max(fewest, _GRADIENT_BYTES // (_CELLS * (planes + wanted) * size)))
+            if cells * planes * wanted * size < _LARGE_U:
+                most = min(most, max(fewest, _GRADIENT_BYTES // (cells * (planes + wanted) * size)))
         self.together = min(-(-self.rows // groups), max(1, most // self.across))  # rows of tiles in a group
+        if overlapping:
+            self.together = max(1, self.together // self.down) * self.down
         self.groups = -(-self.rows // self.together)
         self.panels = -(-wanted // self.columns)
         tiles = self.together * self.across
-        # The 36 parts of V, U, M are a vector further apart than they are long: they would all
+        # The cells of V, U, M are a vector further apart than they are long: they would all
         # fall into the same places of the caches else.
         self.v_tile = rounded(planes, vector) * size
         self.v_cell = tiles * self.v_tile + VECTOR_BYTES
         self.m_tile = min(self.panels, _TOGETHER) * self.columns * size
         self.m_cell = tiles * self.m_tile + VECTOR_BYTES
         self.u_cell = planes * self.columns * size + VECTOR_BYTES
-        self.u_panel = _CELLS * self.u_cell
+        self.u_panel = cells * self.u_cell
         self.u_bytes = rounded(self.panels * self.u_panel + SLACK, 64)
-        line = (4 * self.across + 2) * VECTOR_BYTES
-        self.patch = rounded((4 * min(self.together, self.down) + 2) * line + vector * VECTOR_BYTES + SLACK, 64)
-        self.v_bytes = rounded(_CELLS * self.v_cell + SLACK, 64)
-        self.m_bytes = rounded(_CELLS * self.m_cell + SLACK, 64)
+        line = (4 * self.across + side - 4) * VECTOR_BYTES
+        self.patch = rounded((4 * min(self.together, self.down) + side - 4) * line + vector * VECTOR_BYTES + SLACK, 64)
+        self.v_bytes = rounded(cells * self.v_cell + SLACK, 64)
+        self.m_bytes = rounded(cells * self.m_cell + SLACK, 64)
         self.strip = rounded(16 * (self.across + vector) * VECTOR_BYTES, 64)
+        if overlapping:  # all lines of a sample's patches
+            self.strip = rounded((4 * self.down + side - 4) * line + vector * VECTOR_BYTES, 64)
         self.slot = self.patch + self.v_bytes + self.m_bytes + self.strip
-        self.sizes = (planes, H, W, wanted, OH, OW, ph, pw, self.down, self.across, self.rows, self.together,
+        self.sizes = (side, planes, H, W, wanted, OH, OW, ph, pw, self.down, self.across, self.rows, self.together,
                       self.columns, self.v_tile, self.v_cell, self.m_tile, self.m_cell, self.u_cell, self.u_panel)
 
 
 def _forward(g, groups=1):
-    return g.kept(("winograd forward", groups), lambda: Plan(g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size,
-                                                             groups=groups))
+    return g.kept(("winograd forward", groups), lambda: Plan(g.kernel[0], g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw,
+                                                             g.N, g.size, groups=groups))
 
 
 def _backward(g):
     return g.kept("winograd backward",
-                  lambda: Plan(g.O, g.OH, g.OW, g.C, g.H, g.W, 2 - g.ph, 2 - g.pw, g.N, g.size))
+                  lambda: Plan(g.kernel[0], g.O, g.OH, g.OW, g.C, g.H, g.W, g.kernel[0] - 1 - g.ph,
+                               g.kernel[0] - 1 - g.pw, g.N, g.size))
+
+
+def _overlapping(g):
+    """The plan of the input's gradient with the output's tiles, or None: there are to be clearly fewer of them."""
+    def make():
+        fewer = -(-g.OH // 4) * -(-g.OW // 4)
+        if fewer > _ONE_GROUP or _FEWER * fewer > -(-g.H // 4) * -(-g.W // 4):
+            return (None,)
+        return (Plan(g.kernel[0], g.O, g.OH, g.OW, g.C, g.H, g.W, g.ph, g.pw, g.N, g.size, overlapping=True),)
+
+    plan, = g.kept("winograd overlapping", make)
+    return plan
 
 
 def _gradient(g):
     return g.kept("winograd gradient",
-                  lambda: Plan(g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size, gradient=True))
+                  lambda: Plan(g.kernel[0], g.C, g.H, g.W, g.O, g.OH, g.OW, g.ph, g.pw, g.N, g.size, gradient=True))
 
 
 def update_output(g, x, w, b, y, end, kept):
@@ -135,7 +176,15 @@ def update_output(g, x, w, b, y, end, kept):
 
 def update_grad_input(g, dy, w, dx, nothing):
     """dx <- the gradient of x; *nothing* is an empty vector."""
-    _correlate(_backward(g), dy, w, nothing, dx, 1, _most(g.flops), no_end(dx), None)
+    plan, most = _overlapping(g), _most(g.flops)
+    if plan is None:
+        _correlate(_backward(g), dy, w, nothing, dx, _BACKWARDS, most, no_end(dx), None)
+        return
+    parts = max(1, min(most, plan.groups))
+    work = threads.workspace(64 + plan.u_bytes + parts * plan.slot)
+    _transform(plan, w, work, _EXCHANGED)
+    threads.run(_overlaps, parts, 1, parts, plan.groups, dy, dx, work, plan.u_bytes, plan.slot, plan.patch,
+                plan.v_bytes, plan.m_bytes, plan.sizes)
 
 
 def _most(flops):
@@ -165,8 +214,9 @@ def _correlate(plan, x, w, b, y, turned, most, end, kept):
 
 def _transform(plan, w, u, turned):
     """All of U."""
-    threads.run(_kernels, plan.panels * plan.planes, threads.grain(_CELLS * plan.columns, threads.ELEMENTS_PER_THREAD),
-                w, u, turned, plan.planes, plan.wanted, plan.columns, plan.u_cell, plan.u_panel)
+    grain = threads.grain(plan.cells * plan.columns, threads.ELEMENTS_PER_THREAD)
+    threads.run(_kernels, plan.panels * plan.planes, grain, w, u, turned, plan.planes, plan.wanted, plan.columns,
+                plan.u_cell, plan.u_panel)
 
 
 def _in_panels(plan, x, w, b, y, turned, most, end, kept):
@@ -208,11 +258,16 @@ def _compare(start, stop, w, kept, offset):
 
 @inline
 def _kernel_panel(w, out, panel, c, turned, planes, wanted, columns, u_cell):
-    """U of plane c in a panel, from out on; *turned*: w (planes, wanted, 3, 3), each kernel backwards."""
-    size, o = w.itemsize, panel * columns
-    across, along = (9 * size, wanted * 9 * size) if turned else (planes * 9 * size, 9 * size)
-    call(transform_kernels, (w.dtype.type(0), address(w) + o * across + c * along, across, min(columns, wanted - o),
-                             turned, out + c * columns * size, u_cell))
+    """U of plane c in a panel, from out on; *turned*: w is (planes, wanted, r, r)."""
+    zero, size, o = w.dtype.type(0), w.itemsize, panel * columns
+    one = w.shape[2] * w.shape[3] * size
+    across, along = (one, wanted * one) if turned else (planes * one, one)
+    source, out = address(w) + o * across + c * along, out + c * columns * size
+    arguments = (zero, source, across, min(columns, wanted - o), turned == _BACKWARDS, out, u_cell)
+    if w.shape[2] == 3:
+        call(transform_kernels_of_3, arguments)
+    else:
+        call(transform_kernels_of_5, arguments)
 
 
 @jit
@@ -224,38 +279,70 @@ def _kernels(start, stop, w, work, turned, planes, wanted, columns, u_cell, u_pa
         _kernel_panel(w, out + panel * u_panel, panel, c, turned, planes, wanted, columns, u_cell)
 
 
-@native("number", *["int"] * 23)
-def multiply_panels(zero, v, u, m, strip, b, y, j, first, last, planes, wanted, OH, OW, down, across, columns,
-                    v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, stop):
-    """The outputs of the rows *first* .. *last* of tiles, for the panels *j* .. *stop*; their U begins at u."""
-    one, step = zero + type(zero)(1), lanes(zero)
-    size = VECTOR_BYTES // step
-    whole = (last - first) * across // TALL_ROWS
-    rest = (last - first) * across - whole * TALL_ROWS
-    for cell in range(_CELLS):
+@inline
+def _multiply(zero, side, rows, K, a, a_row, a_k, b, b_k, columns, c, c_row, beta):
+    """c (rows, columns) <- a b + beta c, in tiles that are as wide as c."""
+    one, keep, most = zero + type(zero)(1), beta, _DEPTH if side == 6 else _DEPTH_OF_5
+    for k in range(0, K, most):
+        depth = min(most, K - k)
+        if columns * (VECTOR_BYTES // lanes(zero)) == TALL_COLUMNS * VECTOR_BYTES:
+            whole = rows // TALL_ROWS
+            done = whole * TALL_ROWS
+            call(tall_tile, (depth, a + k * a_k, a_row, a_k, b + k * b_k, b_k, c, c_row, TALL_ROWS, columns,
+                             whole, TALL_ROWS * a_row, 0, TALL_ROWS * c_row, one, keep, 0))
+            if done < rows:
+                call(tall_tile, (depth, a + k * a_k + done * a_row, a_row, a_k, b + k * b_k, b_k, c + done * c_row,
+                                 c_row, rows - done, columns, 1, 0, 0, 0, one, keep, 0))
+        else:
+            whole = rows // WIDE_ROWS
+            done = whole * WIDE_ROWS
+            call(wide_tile, (depth, a + k * a_k, a_row, a_k, b + k * b_k, b_k, c, c_row, WIDE_ROWS, columns,
+                             whole, WIDE_ROWS * a_row, 0, WIDE_ROWS * c_row, one, keep, 0))
+            if done < rows:
+                call(wide_tile, (depth, a + k * a_k + done * a_row, a_row, a_k, b + k * b_k, b_k, c + done * c_row,
+                                 c_row, rows - done, columns, 1, 0, 0, 0, one, keep, 0))
+        keep = one
+
+
+@inline
+def _multiply_cells(zero, side, v, u, m, j, tiles, planes, columns, v_tile, v_cell, m_tile, m_cell, u_cell, u_panel,
+                    stop):
+    """M for the panels *j* .. *stop*; their U begins at u."""
+    size = VECTOR_BYTES // lanes(zero)
+    for cell in range(side * side):
         for panel in range(stop - j):
             a, c = v + cell * v_cell, m + cell * m_cell + panel * columns * size
             kernel = u + panel * u_panel + cell * u_cell
-            call(tall_tile, (planes, a, v_tile, size, kernel, columns * size, c, m_tile, TALL_ROWS, columns,
-                             whole, TALL_ROWS * v_tile, 0, TALL_ROWS * m_tile, one, zero, 0))
-            if rest:
-                call(tall_tile, (planes, a + whole * TALL_ROWS * v_tile, v_tile, size, kernel, columns * size,
-                                 c + whole * TALL_ROWS * m_tile, m_tile, rest, columns, 1, 0, 0, 0, one, zero, 0))
+            _multiply(zero, side, tiles, planes, a, v_tile, size, kernel, columns * size, columns, c, m_tile, zero)
+
+
+@native("number", *["int"] * 24)
+def multiply_panels(zero, side, v, u, m, strip, b, y, j, first, last, planes, wanted, OH, OW, down, across, columns,
+                    v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, stop):
+    """The outputs of the rows *first* .. *last* of tiles, for the panels *j* .. *stop*; their U begins at u."""
+    step = lanes(zero)
+    size = VECTOR_BYTES // step
+    _multiply_cells(zero, side, v, u, m, j, (last - first) * across, planes, columns, v_tile, v_cell, m_tile, m_cell,
+                    u_cell, u_panel, stop)
     for o in range(j * columns, min(wanted, stop * columns), step):
         here = m + (o - j * columns) * size
         for row in range(first, last):
             n, line = row // down, row % down
-            call(transform_back, (zero, here + (row - first) * across * m_tile, m_tile, m_cell, across,
-                                  b + o * size if b else 0, min(step, wanted - o), strip,
-                                  y + (((n * wanted + o) * OH + 4 * line) * OW) * size,
-                                  OW * size, OH * OW * size, min(4, OH - 4 * line), OW))
+            source, bias = here + (row - first) * across * m_tile, b + o * size if b else 0
+            target = y + (((n * wanted + o) * OH + 4 * line) * OW) * size
+            arguments = (zero, source, m_tile, m_cell, across, bias, min(step, wanted - o), strip, target,
+                         OW * size, OH * OW * size, min(4, OH - 4 * line), OW)
+            if side == 6:
+                call(transform_back_from_6, arguments)
+            else:
+                call(transform_back_from_8, arguments)
 
 
 @jit
 def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot, patch_bytes, v_bytes, m_bytes, sizes,
            norm, activation, low, high):
     """Groups of tiles: V, then all panels of U."""
-    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+    (side, planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, size = x.dtype.type(0), x.itemsize
     u = aligned(transformed)
@@ -267,11 +354,11 @@ def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot,
         strip = m + m_bytes
         for group in range(groups * part // parts, groups * (part + 1) // parts):
             first, last = group * together, min((group + 1) * together, rows)
-            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+            call(transform_rows, (zero, side, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
                                   v, v_tile, v_cell))
             for j in range(0, panels, _TOGETHER):
-                call(multiply_panels, (zero, v, u + j * u_panel, m, strip, address(b) if b.size else 0, address(y),
-                                       j, first, last, planes, wanted, OH, OW, down, across, columns,
+                call(multiply_panels, (zero, side, v, u + j * u_panel, m, strip, address(b) if b.size else 0,
+                                       address(y), j, first, last, planes, wanted, OH, OW, down, across, columns,
                                        v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, min(panels, j + _TOGETHER)))
             row = first
             while row < last and (norm.size or activation):
@@ -287,7 +374,7 @@ def _tiles(start, stop, parts, groups, x, b, y, transformed, work, before, slot,
 @jit
 def _patches(start, stop, parts, x, work, v_bytes, slot, sizes):
     """V of the only group."""
-    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+    (side, planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, size, v = x.dtype.type(0), x.itemsize, aligned(work)
     for part in range(start, stop):
@@ -298,11 +385,11 @@ def _patches(start, stop, parts, x, work, v_bytes, slot, sizes):
             step = lanes(zero)
             vectors = (planes + step - 1) // step
             c, end = vectors * part // parts * step, min(planes, vectors * (part + 1) // parts * step)
-            call(transform_rows, (zero, address(x) + c * H * W * size, end - c, H, W, ph, pw, down, across, 0, rows, 0,
-                                  patch, v + c * size, v_tile, v_cell))
+            call(transform_rows, (zero, side, address(x) + c * H * W * size, end - c, H, W, ph, pw, down, across, 0,
+                                  rows, 0, patch, v + c * size, v_tile, v_cell))
         else:
             first, last = rows * part // parts, rows * (part + 1) // parts
-            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+            call(transform_rows, (zero, side, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
                                   v + first * across * v_tile, v_tile, v_cell))
 
 
@@ -310,7 +397,7 @@ def _patches(start, stop, parts, x, work, v_bytes, slot, sizes):
 def _panels(start, stop, parts, w, b, y, turned, kept, work, v_bytes, slot, own, m_bytes, sizes,
             norm, activation, low, high):
     """The only group: all its tiles for a few panels, then for the next."""
-    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+    (side, planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, size = w.dtype.type(0), w.itemsize
     v = aligned(work)
@@ -327,8 +414,8 @@ def _panels(start, stop, parts, w, b, y, turned, kept, work, v_bytes, slot, own,
                 for panel in range(j, end):
                     for c in range(planes):
                         _kernel_panel(w, u + (panel - j) * u_panel, panel, c, turned, planes, wanted, columns, u_cell)
-            call(multiply_panels, (zero, v, u, m, m + m_bytes, address(b) if b.size else 0, address(y), j, 0, rows,
-                                   planes, wanted, OH, OW, down, across, columns, v_tile, v_cell, m_tile, m_cell,
+            call(multiply_panels, (zero, side, v, u, m, m + m_bytes, address(b) if b.size else 0, address(y), j, 0,
+                                   rows, planes, wanted, OH, OW, down, across, columns, v_tile, v_cell, m_tile, m_cell,
                                    u_cell, u_panel, end))
             if norm.size or activation:
                 o = j * columns
@@ -336,6 +423,54 @@ def _panels(start, stop, parts, w, b, y, turned, kept, work, v_bytes, slot, own,
                     call(finish, (w.dtype.type(low), w.dtype.type(high), address(y) + (n * wanted + o) * OH * OW * size,
                                   min(wanted, end * columns) - o, OH * OW * size, OH * OW,
                                   address(norm) if norm.size else 0, wanted, o, activation))
+
+
+# -- the gradient of the input, with the output's tiles ------------------------------------------------
+
+@native("number", *["int"] * 24)
+def add_panels(zero, side, v, u, m, frame, dx, j, samples, planes, wanted, H, W, ph, pw, down, across, columns,
+               v_tile, v_cell, m_tile, m_cell, u_cell, u_panel, stop):
+    """dx of some samples, for the panels *j* .. *stop*; their U begins at u."""
+    step = lanes(zero)
+    size = VECTOR_BYTES // step
+    _multiply_cells(zero, side, v, u, m, j, samples * down * across, planes, columns, v_tile, v_cell, m_tile, m_cell,
+                    u_cell, u_panel, stop)
+    line = (4 * across + side - 4) * VECTOR_BYTES
+    for n in range(samples):
+        for o in range(j * columns, min(wanted, stop * columns), step):
+            put_zeros(zero, frame, frame + (4 * down + side - 4) * line)
+            for row in range(down):
+                here = m + (n * down + row) * across * m_tile + (o - j * columns) * size
+                arguments = (zero, here, m_tile, m_cell, across, frame + 4 * row * line, line)
+                if side == 6:
+                    call(overlap_from_6, arguments)
+                else:
+                    call(overlap_from_8, arguments)
+            call(put_lines, (zero, frame + ph * line + pw * VECTOR_BYTES, line, dx + (n * wanted + o) * H * W * size,
+                             W * size, H * W * size, H, W, min(step, wanted - o)))
+
+
+@jit
+def _overlaps(start, stop, parts, groups, dy, dx, work, before, slot, patch_bytes, v_bytes, m_bytes, sizes):
+    """Groups of samples: the transformed gradients in the place of V, then all panels of U."""
+    (side, planes, OH, OW, wanted, H, W, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+     u_cell, u_panel) = sizes
+    zero, size = dy.dtype.type(0), dy.itemsize
+    u = aligned(work)
+    panels = (wanted + columns - 1) // columns
+    for part in range(start, stop):
+        patch = u + before + part * slot
+        v = patch + patch_bytes
+        m = v + v_bytes
+        for group in range(groups * part // parts, groups * (part + 1) // parts):
+            first, last = group * together, min((group + 1) * together, rows)
+            call(transform_rows, (zero, side, address(dy), planes, OH, OW, 0, 0, down, across, first, last, planes,
+                                  patch, v, v_tile, v_cell))
+            here = address(dx) + first // down * wanted * H * W * size
+            for j in range(0, panels, _TOGETHER):
+                call(add_panels, (zero, side, v, u + j * u_panel, m, m + m_bytes, here, j, (last - first) // down,
+                                  planes, wanted, H, W, ph, pw, down, across, columns, v_tile, v_cell, m_tile, m_cell,
+                                  u_cell, u_panel, min(panels, j + _TOGETHER)))
 
 
 # -- the gradient of the weight ---------------------------------------------------------------------
@@ -350,7 +485,7 @@ def acc_grad_parameters(g, x, dy, dw, db, scale):
     q_tile = most * plan.columns * plan.size
     q_cell = plan.together * plan.across * q_tile + VECTOR_BYTES
     u_bytes = plan.u_bytes if plan.groups > 1 else rounded(parts * plan.u_panel + SLACK, 64)
-    slot = plan.patch + plan.v_bytes + rounded(_CELLS * q_cell + SLACK, 64) + 64 * VECTOR_BYTES
+    slot = plan.patch + plan.v_bytes + rounded(plan.cells * q_cell + SLACK, 64)
     work = threads.workspace(64 + u_bytes + parts * slot)
     threads.run(_grad, parts, 1, parts, x, dy, dw, db, work, scale, u_bytes, slot, plan.patch, plan.v_bytes,
                 q_tile, q_cell, plan.sizes)
@@ -358,48 +493,46 @@ def acc_grad_parameters(g, x, dy, dw, db, scale):
 
 @jit
 def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_bytes, v_bytes, q_tile, q_cell, sizes):
-    (planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
+    (side, planes, H, W, wanted, OH, OW, ph, pw, down, across, rows, together, columns, v_tile, v_cell, m_tile, m_cell,
      u_cell, u_panel) = sizes
     zero, one, size, step = x.dtype.type(0), x.dtype.type(1), x.itemsize, lanes(x.dtype.type(0))
     factor = x.dtype.type(scale)
     u = aligned(work)
     panels = (wanted + columns - 1) // columns
-    whole = planes // TALL_ROWS
+    taps = (side - 3) * (side - 3)
     for part in range(start, stop):
         patch = u + u_bytes + part * slot
         v = patch + patch_bytes
         q = v + v_bytes
-        square = u + u_bytes + (part + 1) * slot - 64 * VECTOR_BYTES
         j0, j1 = panels * part // parts, panels * (part + 1) // parts
         o0, o1 = j0 * columns, min(wanted, j1 * columns)
         for first in range(0, rows, together):
             last = min(first + together, rows)
             tiles = (last - first) * across
-            call(transform_rows, (zero, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
+            call(transform_rows, (zero, side, address(x), planes, H, W, ph, pw, down, across, first, last, 0, patch,
                                   v, v_tile,
                                   v_cell))
             # Of all planes of dy, those of this part.
-            call(transform_rows, (zero, address(dy) + o0 * OH * OW * size, wanted, OH, OW, 0, 0, down, across,
+            call(transform_rows, (zero, side, address(dy) + o0 * OH * OW * size, wanted, OH, OW, 0, 0, down, across,
                                   first, last,
                                   o1 - o0, patch, q, q_tile, q_cell))
             beta = zero if first == 0 else one
             for panel in range(j0, j1):
                 here = u + (panel if together < rows else part) * u_panel
-                for cell in range(_CELLS):
+                for cell in range(side * side):
                     out = here + cell * u_cell
                     b = q + cell * q_cell + (panel - j0) * columns * size
                     a = v + cell * v_cell
-                    call(tall_tile, (tiles, a, size, v_tile, b, q_tile, out, columns * size, TALL_ROWS, columns,
-                                     whole, TALL_ROWS * size, 0, TALL_ROWS * columns * size, one, beta, 0))
-                    if whole * TALL_ROWS < planes:
-                        call(tall_tile, (tiles, a + whole * TALL_ROWS * size, size, v_tile, b, q_tile,
-                                         out + whole * TALL_ROWS * columns * size, columns * size,
-                                         planes - whole * TALL_ROWS, columns, 1, 0, 0, 0, one, beta, 0))
+                    _multiply(zero, side, planes, tiles, a, size, v_tile, b, q_tile, columns, out, columns * size, beta)
                 if last == rows:
                     for c in range(planes):
                         for o in range(panel * columns, min((panel + 1) * columns, wanted), step):
                             sums = here + (c * columns + o - panel * columns) * size
-                            call(transform_gradient, (factor, sums, u_cell, min(step, wanted - o), square,
-                                                      address(dw) + (o * planes + c) * 9 * size, planes * 9 * size))
+                            arguments = (factor, sums, u_cell, min(step, wanted - o),
+                                         address(dw) + (o * planes + c) * taps * size, planes * taps * size)
+                            if side == 6:
+                                call(gather_kernels_of_3, arguments)
+                            else:
+                                call(gather_kernels_of_5, arguments)
         if db.size:
             call(sum_planes, (factor, address(dy), dy.shape[0], wanted, OH * OW, o0, o1, address(db)))

@@ -61,8 +61,8 @@ def method(g, kept=False):
     """Which method computes a convolution; *kept*: with what an earlier call made of the weights."""
     points = g.kernel == (1, 1) and g.ph == g.pw == 0
     planes = g.CG == 1 and g.G > 1
-    winograd = (g.kernel == (3, 3) and g.stride == g.dilation == (1, 1) and g.G == 1 and max(g.ph, g.pw) <= 2
-                and g.size == 4)
+    winograd = (g.kernel in ((3, 3), (5, 5)) and g.stride == g.dilation == (1, 1) and g.G == 1 and g.size == 4
+                and max(g.ph, g.pw) < g.kernel[0])
     if _wanted == "im2col" or (_wanted == "1x1" and points) or (_wanted == "depthwise" and g.CG == 1) or (
             _wanted == "winograd" and winograd):
         return _wanted

@@ -22,11 +22,12 @@ def conv2d_method(x_shape, w_shape, y_shape, stride, pad, dilation=(1, 1), group
     ``"depthwise"``
         One input plane to a group: there is no sum over planes, and no matrix.
     ``"winograd"``
-        3x3 windows with stride 1 and padding up to 2, in float32, without groups or dilation:
-        a quarter of the multiplications, by way of 6x6 tiles.  It rounds within 2e-5 of the
-        largest element; a NaN or an infinity reaches every output that depends on it, and may
-        reach, as NaN, others of the same 4x4 tiles (with other methods it does not).  Not used
-        with the environment variable NNMOD_WINOGRAD=0.
+        3x3 and 5x5 windows with stride 1 and padding less than that, in float32, without groups or
+        dilation: a quarter of the multiplications and a sixth, by way of tiles of 6x6 and 8x8.  It
+        rounds within 2e-5 of the largest element; a NaN or an infinity reaches every output that
+        depends on it, and may reach, as NaN, others of the same 4x4 tiles, in the gradient of the
+        input of the same 6x6 or 8x8 tiles (with other methods it does not).  Not used with the
+        environment variable NNMOD_WINOGRAD=0.
     ``"implicit_gemm"``
         That of "im2col" without the matrix: what windows see is gathered while it is multiplied.
         On the GPU it computes everything,
