@@ -9,7 +9,7 @@ import contextlib
 import numpy as np
 
 from nnmod.kernels import cpu, reference
-from nnmod.kernels.cpu import gemm, sum_rows, threads
+from nnmod.kernels.cpu import gemm, recurrent, sum_rows, threads
 
 GUARD = 0xA5
 #: Tiles are 4 to 14 rows, vectors 2 to 16 numbers, blocks of the common dimension 256.
@@ -219,7 +219,7 @@ def draw_sequence(rng):
     start = rng.standard_normal((2, N, H)).astype(dtype)
     shapes = {"gates": (T, N, 4 * H), "h": (T + 1, N, H), "c": (T + 1, N, H), "y": (T, N, H), "dz": (T, N, 4 * H),
               "dm": (N, H), "dh": (N, H), "dc": (N, H), "dx": (T, N, D)}
-    found, whole = {}, {}
+    found, whole, usual = {}, {}, (recurrent._BAND_STEPS, recurrent._BAND_BYTES)
     for name, shape in shapes.items():
         found[name], whole[name] = block(rng, shape, dtype)
     right = {name: np.empty(shape) for name, shape in shapes.items()}
@@ -228,10 +228,13 @@ def draw_sequence(rng):
         t["dh"][...] = t["dc"][...] = 0
         x_, w_, b_, dy_ = (value.astype(cast) for value in (x, w, b, dy))
         masked = first is not None
+        if rng.random() < 0.5:  # as of long sequences and large matrices
+            recurrent._BAND_STEPS, recurrent._BAND_BYTES = 1, 0
         kernels.lstm_update_output(x_, w_, b_, None, None, first, last, t["gates"], t["h"], t["c"], None,
                                    t["y"] if masked else None)
         kernels.lstm_update_grad_input(t["gates"], t["c"], w_, None, None, first, last, dy_, t["dz"], None, t["dm"],
                                        t["dh"], t["dc"], t["dx"])
+        recurrent._BAND_STEPS, recurrent._BAND_BYTES = usual
     what = f"lstm {np.dtype(dtype).name} T {T} N {N} D {D} H {H} masked {masked}"
     for name in ("h", "c", "dz", "dh", "dc", "dx") + (("y",) if masked else ()):
         tolerance = 3000 * np.finfo(dtype).eps * np.abs(right[name]).max(initial=1.0)

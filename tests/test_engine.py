@@ -9,7 +9,11 @@ import pytest
 pytest.importorskip("numba")
 
 import engine_draws
-from nnmod.kernels.cpu import gemm, threads
+
+import nnmod
+from nnmod import kernels
+from nnmod.kernels import reference
+from nnmod.kernels.cpu import gemm, recurrent, threads
 from nnmod.kernels.cpu.simd import VECTOR_BITS
 
 DTYPES = [np.float32, np.float64]
@@ -71,6 +75,29 @@ def test_the_number_of_threads_changes_no_bit(dtype, shape, trans, monkeypatch):
     finally:
         threads.set_num_threads(before)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("N", [1, 2])
+def test_nor_does_it_of_a_long_sequence(dtype, N, monkeypatch):
+    """Whose matrix is cut into bands: 163 is no multiple of anything."""
+    T, H = 25, 163
+    monkeypatch.setattr(threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(threads, "ELEMENTS_PER_THREAD", 1)
+    assert recurrent._BAND_STEPS <= T and recurrent._BAND_BYTES <= 4 * H * 4 * H
+    layer = nnmod.SeqLSTM(H, H).type("float64" if dtype == np.float64 else "float32").evaluate()
+    x = np.random.default_rng(0).standard_normal((T, N, H)).astype(dtype)
+    with kernels.use_backend(reference):
+        expected = layer.forward(x).copy()
+    before, found = threads.get_num_threads(), set()
+    try:
+        for count in (1, 2, 3, 7, 50):
+            threads.set_num_threads(count)
+            found.add(layer.forward(x).tobytes())
+    finally:
+        threads.set_num_threads(before)
+    assert len(found) == 1
+    np.testing.assert_allclose(layer.output, expected, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
 
 
 def test_a_product_allocates_nothing_in_a_steady_state():

@@ -9,11 +9,12 @@ import numpy as np
 from numba import carray
 
 from . import threads
-from .compile import inline, jit, native, share
+from .compile import call, inline, jit, native, share
 from .conv_frame import aligned, get_integer
 from .epilogue import activate, pointer
 from .gemm import COLUMN_STEP, ROW_STEP, multiply, work_bytes
 from .simd import VECTOR_BYTES, address, lanes
+from .tiles import BAND, add_bands_to_one, add_bands_to_two, cut_some_bands
 
 
 # Below so many multiply-adds a product needs no memory beyond the stack.
@@ -130,13 +131,12 @@ def _parts(start, stop, parts, by_columns, M, N, K, a, a_row, a_k, b, b_k, b_col
 
 
 @inline
-def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, alpha, beta, parts, in_strips):
+def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, alpha, beta, parts):
     """multiply without a bias, from a kernel, whose threads are as many as the *parts* of c's columns.
 
-    record     the RECORD integers in which the numbers are handed over
-    in_strips  whether b is what cut_strips made
+    *record*: RECORD integers in which the numbers are handed over.
     """
-    numbers = (M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts, int(in_strips))
+    numbers = (M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts)
     for i in range(len(numbers)):
         record[i] = numbers[i]
     ends = record[len(numbers):].view(np.float64)
@@ -144,41 +144,77 @@ def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_co
     share(_product_part, alpha, address(record), parts)
 
 
-#: How many integers shared_product needs.
+#: How many integers shared_product and shared_bands need.
 RECORD = 16
-
-
-@jit
-def cut_strips(start, stop, parts, b, out):
-    """The columns of b (K, N) that each of *parts* reads, one strip (K, its columns) after another, from aligned(out).
-
-    Rows of a part of the columns are pieces of memory: the processor, which fetches ahead, fetches the
-    other parts' pieces too.
-    """
-    K, N = b.shape
-    like, size = b.dtype.type(0), b.itemsize
-    for part in range(start, stop):
-        _, _, left, right = part_of(part, parts, True, 1, N, like)
-        strip = carray(pointer(like, aligned(out) + left * K * size), (K, right - left))
-        for k in range(K):
-            for j in range(right - left):
-                strip[k, j] = b[k, left + j]
 
 
 @native("number", "int", "int")
 def _product_part(like, record, part):
     number = type(like)
-    M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts, in_strips = (
+    M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, parts = (
         get_integer(record), get_integer(record + 8), get_integer(record + 16), get_integer(record + 24),
         get_integer(record + 32), get_integer(record + 40), get_integer(record + 48), get_integer(record + 56),
         get_integer(record + 64), get_integer(record + 72), get_integer(record + 80), get_integer(record + 88),
-        get_integer(record + 96), get_integer(record + 104))
-    ends = carray(pointer(0.0, record + 112), (2,))
+        get_integer(record + 96))
+    ends = carray(pointer(0.0, record + 104), (2,))
     _, _, left, right = part_of(part, parts, True, M, N, like)
-    if in_strips:
-        b, b_k = b + left * (K - 1) * b_col, (right - left) * b_col  # column *left* is where the strip begins
     multiply(M, N, K, 0, M, left, right, a, a_row, a_k, b, b_k, b_col, c, c_row, c_col, number(ends[0]),
              number(ends[1]), 0, 0, 0)
+
+
+# -- a row or two times a matrix, again and again ------------------------------------------------------
+
+def bands_bytes(K, N, itemsize):
+    """The room for b (K, N) in bands."""
+    return 64 + K * (N * itemsize + BAND * VECTOR_BYTES)
+
+
+@jit
+def cut_bands(start, stop, parts, b, out):
+    """b (K, N) in bands, as emit_add_bands reads it, from aligned(out) on; each of *parts* cuts what it will read.
+
+    Rows of a part of the columns would be pieces of memory: the processor, which fetches ahead, fetches
+    the other parts' pieces too.
+    """
+    (K, N), like = b.shape, b.dtype.type(0)
+    for part in range(start, stop):
+        first, last = _bands_of(part, parts, N, BAND * lanes(like))
+        call(cut_some_bands, (like, K, N, address(b), b.strides[0], first, last, aligned(out)))
+
+
+@inline
+def add_bands(like, part, parts, M, N, K, a, a_row, b, c, c_row, backwards):
+    """Of c <- itself + a b a part, for M rows, at most two, and b as cut_bands leaves it."""
+    first, last = _bands_of(part, parts, N, BAND * lanes(like))
+    if M == 1:
+        call(add_bands_to_one, (like, K, a, a_row, b, first, last, N, c, c_row, backwards))
+    else:
+        call(add_bands_to_two, (like, K, a, a_row, b, first, last, N, c, c_row, backwards))
+
+
+@inline
+def shared_bands(like, record, M, N, K, a, a_row, b, c, c_row, backwards, parts):
+    """All parts of add_bands, from a kernel, each by a thread; *record*: RECORD integers."""
+    numbers = (M, N, K, a, a_row, b, c, c_row, backwards, parts)
+    for i in range(len(numbers)):
+        record[i] = numbers[i]
+    share(_bands_part, like, address(record), parts)
+
+
+@native("number", "int", "int")
+def _bands_part(like, record, part):
+    M, N, K, a, a_row, b, c, c_row, backwards, parts = (
+        get_integer(record), get_integer(record + 8), get_integer(record + 16), get_integer(record + 24),
+        get_integer(record + 32), get_integer(record + 40), get_integer(record + 48), get_integer(record + 56),
+        get_integer(record + 64), get_integer(record + 72))
+    add_bands(like, part, parts, M, N, K, a, a_row, b, c, c_row, backwards)
+
+
+@inline
+def _bands_of(part, parts, N, width):
+    """The first band of a part, and that of the next."""
+    bands = (N + width - 1) // width
+    return bands * part // parts, bands * (part + 1) // parts
 
 
 @native("number", "number", *["int"] * 14)

@@ -16,7 +16,8 @@ from . import threads
 from .compile import call, inline, jit
 from .conv_frame import aligned
 from .gemm import DOT_LIMIT, STREAM_LIMIT, multiply, pack_panels, panels_bytes, product_of_panels
-from .linear import RECORD, cut_strips, empty_vector, gemm, shared_product, sum_rows
+from .linear import (RECORD, add_bands, bands_bytes, cut_bands, empty_vector, gemm, shared_bands, shared_product,
+                     sum_rows)
 from .simd import address
 
 
@@ -29,9 +30,8 @@ def lstm_update_output(x, w, b, peephole, projection, first, last, gates, h, c, 
     first, last, p = _or_none(first), _or_none(last), _or_empty(peephole, x)
     if m is None:
         panels = _panels(recurrent, T if N > STREAM_LIMIT else 0, N, False)
-        parts, record, grain, strips = _sharing(recurrent, N, T, True)
-        panels = strips if parts > 1 else panels
-        threads.run(_lstm_sequence, N, grain, gates, h, c, p, first, last, recurrent, panels,
+        parts, record, grain, bands = _sharing(recurrent, N, T, True)
+        threads.run(_lstm_sequence, N, grain, gates, h, c, p, first, last, recurrent, panels, bands,
                     x[:0] if y is None else y, record, parts)
         return
     grain = threads.grain(30 * H, threads.ELEMENTS_PER_THREAD)
@@ -70,24 +70,26 @@ def lstm_update_grad_input(gates, c, w, peephole, projection, first, last, dy, d
 
 #: From so many steps on a matrix that every step multiplies by is packed, once.
 _STEPS = 4
+#: From so many on, one of so many bytes, more than the nearest caches hold, is cut into bands for a row or two.
+_BAND_STEPS, _BAND_BYTES = 24, 400_000
 
 
 def _sharing(w, N, T, by_columns):
-    """How the steps of a sequence are divided: parts of each product, memory for that, rows to a thread, and strips.
+    """How the steps of a sequence are divided: parts of each product, memory for that, rows to a thread, and bands.
 
     Rows stay with a thread from the first step to the last.  But a few of them take as long as w
-    takes to be read: then each product is divided, by columns.  Where these are w's, and steps are
-    many, each part gets a copy of its own.
+    takes to be read: then each product is divided, by columns.  Where these are w's, and steps and bytes
+    are many, w is cut into bands, which are read faster.
     """
-    parts = threads.summon(threads.worth(N * w.size, w.size)) if N <= STREAM_LIMIT else 1
-    if parts == 1:
-        return 1, _ALL_REAL, threads.grain(T * w.size), None
-    cut = by_columns and T >= _STEPS
-    work = threads.workspace(8 * RECORD + (64 + w.nbytes if cut else 0))
-    strips = work[8 * RECORD:] if cut else work[:0]
+    few = N <= STREAM_LIMIT
+    parts = threads.summon(threads.worth(N * w.size, w.size)) if few else 1
+    cut = by_columns and few and T >= _BAND_STEPS and w.nbytes >= _BAND_BYTES
+    cut = bands_bytes(*w.shape, w.itemsize) if cut else 0
+    work = threads.workspace(8 * RECORD + cut) if cut or parts > 1 else threads.workspace(0)[:0]
+    bands = work[8 * RECORD:]
     if cut:
-        threads.run(cut_strips, parts, 1, parts, w, strips)
-    return parts, work[:8 * RECORD].view(np.int64), N, strips
+        threads.run(cut_bands, parts, 1, parts, w, bands)
+    return parts, work[:8 * RECORD].view(np.int64), threads.grain(T * w.size) if parts == 1 else N, bands[:cut]
 
 
 def _panels(w, T, M, turned):
@@ -273,17 +275,22 @@ def _collect(start, stop, t, dy, first, last, dh, total):
 # -- LSTM ------------------------------------------------------------------------
 
 @jit
-def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, y, record, parts):
+def _lstm_sequence(start, stop, z, h, c, p, first, last, w, panels, bands, y, record, parts):
     """All steps of some rows: the gates' sums, which x has its share in already, then the cells."""
     T, N, _ = z.shape
     K, M = w.shape
     size, one = w.itemsize, w.dtype.type(1)
     for t in range(T):
         before, after, gates = h[t], h[t + 1], z[t]
-        if parts > 1:
-            b = aligned(panels) if panels.size else address(w)
-            shared_product(record, N, M, K, address(before), K * size, size, b, M * size, size,
-                           address(gates), M * size, size, one, one, parts, panels.size > 0)
+        if bands.size and parts > 1:
+            shared_bands(one, record, N, M, K, address(before), K * size, aligned(bands), address(gates), M * size,
+                         t & 1, parts)
+        elif bands.size:
+            add_bands(one, 0, 1, stop - start, M, K, address(before) + start * K * size, K * size, aligned(bands),
+                      address(gates) + start * M * size, M * size, t & 1)
+        elif parts > 1:
+            shared_product(record, N, M, K, address(before), K * size, size, address(w), M * size, size,
+                           address(gates), M * size, size, one, one, parts)
         elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(before), K * size, size, aligned(panels),
                                      address(gates), M * size, one, one))
@@ -307,7 +314,7 @@ def _lstm_sequence_grad(start, stop, z, c, dm, p, first, last, dy, w, panels, be
         d = dz[t]
         if parts > 1:
             shared_product(record, N, M, K, address(d), K * size, size, address(w), size, K * size,
-                           address(dh), M * size, size, one, keep, parts, False)
+                           address(dh), M * size, size, one, keep, parts)
         elif panels.size:
             call(product_of_panels, (N, M, K, start, stop, address(d), K * size, size, aligned(panels),
                                      address(dh), M * size, one, keep))

@@ -202,6 +202,113 @@ def stream_two(K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias):
     _stream(2, K, a, a_row, a_k, b, b_k, c, c_row, n, alpha, beta, bias)
 
 
+# -- few rows, and bands of b: columns that stay in registers, one band after another in memory ------
+
+#: A band is so many vectors wide.
+BAND = 4
+# Reading is all that takes time here: the processor's own looking ahead ends with a page of memory.
+_AHEAD = 4096
+
+
+def emit_add_bands(e, rows, K, a, a_row, b, first, last, N, c, c_row, backwards):
+    """c <- itself + a b for *rows* rows, and for the columns of the bands *first* .. *last* of b (K, N).
+
+    b          each band (K, BAND vectors) without gaps, the last one filled up
+    backwards  whether the last band comes first: what was read last is read from a nearer cache.  It changes no bit.
+    """
+    width = BAND * e.vector_bytes
+    tile = [(i, v) for i in range(rows) for v in range(BAND)]
+
+    def step(a, b, sums):
+        for line in range(0, width, 64):
+            e.prefetch(b + (_AHEAD + line))
+        right = [e.load(b + v * e.vector_bytes) for v in range(BAND)]
+        left = [e.broadcast(e.get(a + i * a_row)) for i in range(rows)]
+        return a + e.item_bytes, b + width, [e.fma(left[i], right[v], total) for (i, v), total in zip(tile, sums)]
+
+    def two(a, b, sums):
+        return step(*step(a, b, sums))
+
+    with e.range(0, last - first) as count:
+        band = e.where(backwards.differs(0), last - 1 - count, first + count)
+        here, there = b + band * K * width, c + band * width
+        x, y, sums = e.loop(K >> 1, two, a, here, [e.zero() for _ in tile])
+        _, _, sums = e.loop(K & 1, step, x, y, sums)
+        n = N - band * (BAND * e.lanes)
+
+        def add(masks):
+            for (i, v), total in zip(tile, sums):
+                place = there + i * c_row + v * e.vector_bytes
+                e.store(e.load(place, masks[v]) + total, place, masks[v])
+
+        with e.choice(n >= BAND * e.lanes) as (yes, no):
+            with yes:
+                add([None] * BAND)
+            with no:
+                add([e.mask(n, v * e.lanes) for v in range(BAND)])
+
+
+def emit_cut_bands(e, K, N, b, b_k, first, last, out):
+    """out <- the bands *first* .. *last* of b (K, N), whose rows are b_k apart, each where it lies among all bands."""
+    width, together = BAND * e.vector_bytes, 8  # rows of b that are read side by side, as by emit_stream
+
+    def copy(count, here, there, masks):
+        with e.range(0, count) as k:
+            for v in range(BAND):
+                place = v * e.vector_bytes
+                e.store(e.load(here + k * b_k + place, masks[v]), there + k * width + place)
+
+    with e.range(0, K, together) as k, e.range(first, last) as band:
+        count, n = e.smaller(together, K - k), N - band * (BAND * e.lanes)
+        here, there = b + k * b_k + band * width, out + (band * K + k) * width
+        with e.choice(n >= BAND * e.lanes) as (yes, no):
+            with yes:
+                copy(count, here, there, [None] * BAND)
+            with no:
+                copy(count, here, there, [e.mask(n, v * e.lanes) for v in range(BAND)])
+
+
+@intrinsic
+def _cut(typingctx, like, K, N, b, b_k, first, last, out):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_cut_bands(e, *e.values(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 7), codegen
+
+
+@native("number", *["int"] * 7)
+def cut_some_bands(like, K, N, b, b_k, first, last, out):
+    """emit_cut_bands."""
+    _cut(like, K, N, b, b_k, first, last, out)
+
+
+@intrinsic(prefer_literal=True)
+def _bands(typingctx, like, rows, K, a, a_row, b, first, last, N, c, c_row, backwards):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, like)
+        emit_add_bands(e, rows.literal_value, *e.values(args[2:]))
+        return context.get_dummy_value()
+
+    return types.void(like, rows, *[types.intp] * 10), codegen
+
+
+_BANDS = ("number", *["int"] * 10)
+
+
+@native(*_BANDS)
+def add_bands_to_one(like, K, a, a_row, b, first, last, N, c, c_row, backwards):
+    """emit_add_bands for one row."""
+    _bands(like, 1, K, a, a_row, b, first, last, N, c, c_row, backwards)
+
+
+@native(*_BANDS)
+def add_bands_to_two(like, K, a, a_row, b, first, last, N, c, c_row, backwards):
+    """emit_add_bands for two rows."""
+    _bands(like, 2, K, a, a_row, b, first, last, N, c, c_row, backwards)
+
+
 # -- a tile of dot products: lanes run along the common dimension ---------------------------------
 
 def emit_dots(e, rows, columns, K, a, a_row, b, b_row, m, n, out):

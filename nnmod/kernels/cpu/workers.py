@@ -1,8 +1,9 @@
 """Threads that wait for kernels inside compiled code, where Python's lock does not matter.
 
 A job is a kernel's loop, cut into parts.  Who launches it publishes it in the control block,
-takes part after part as the workers do, and waits for those that others took: a worker that
-wakes late finds nothing left to do and has held up nobody.  Between jobs a worker looks for the
+does the first part, which is always the launcher's, so that its processor meets the same memory
+again, takes part after part as the workers do, and waits for those that others took: a worker
+that wakes late finds nothing left to do and has held up nobody.  Between jobs a worker looks for the
 next one for a moment, so that kernels that follow each other start at once, and then sleeps.
 
 The control block, words at the offsets below, each group on a cache line of its own:
@@ -12,7 +13,7 @@ The control block, words at the offsets below, each group on a cache line of its
               that a worker that was stopped in the middle of it cannot take a part of a later
               job for one of an earlier.  What lies at PART, RECORD and PARTS belongs to the
               job, from before the ticket shows it until the last part that was taken has ended.
-    UNFINISHED  parts that have not ended; at 0 the launcher may go
+    UNFINISHED  parts but the launcher's that have not ended; at 0 the launcher may go
     AWAITED   1 while the launcher sleeps until then
     WORKERS   how many there are, and how many of them sleep:
     SLEEPERS  a worker adds itself and then looks at the ticket, a
@@ -177,14 +178,15 @@ def _launch(control, part, record, parts):
     store(control + PART, part)
     store(control + RECORD, record)
     store(control + PARTS, parts)
-    store(control + UNFINISHED, parts)
-    store(control + TICKET, ((load(control + TICKET) >> 16) + 1 << 16) | parts)
+    store(control + UNFINISHED, parts - 1)
+    store(control + TICKET, ((load(control + TICKET) >> 16) + 1 << 16) | parts - 1)
     sleepers = load(control + SLEEPERS)
     wanted = min(sleepers, parts - 1 - (load(control + WORKERS) - sleepers))
     if _HAS_AFFINITY and load(control + PATIENCE) > 0:
         _leave_alone(control, wanted > 0)
     if wanted > 0:
         _wake(control, wanted)
+    run_part(part, record, 0)
     _take_parts(control)
     if not _spin_until_done(control):
         posix("pthread_mutex_lock", (control + MUTEX,))
