@@ -32,12 +32,14 @@ weight: every number is computed by one thread, in an order that does not depend
 there are.
 """
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from . import threads
 from .compile import call, inline, jit, native
 from .conv_frame import SLACK, aligned, put_zeros, rounded, sum_planes
 from .epilogue import finish, no_end
-from .simd import VECTOR_BYTES, address, lanes
+from .simd import VECTOR_BYTES, Emitter, address, lanes
 from .tiles import TALL_COLUMNS, TALL_ROWS, WIDE_COLUMNS, WIDE_ROWS, tall_tile, wide_tile
 from .winograd_transforms import (gather_kernels_of_3, gather_kernels_of_5, overlap_from_6, overlap_from_8, put_lines,
                                   transform_back_from_6, transform_back_from_8, transform_kernels_of_3,
@@ -279,41 +281,48 @@ def _kernels(start, stop, w, work, turned, planes, wanted, columns, u_cell, u_pa
         _kernel_panel(w, out + panel * u_panel, panel, c, turned, planes, wanted, columns, u_cell)
 
 
-@inline
-def _multiply(zero, side, rows, K, a, a_row, a_k, b, b_k, columns, c, c_row, beta):
-    """c (rows, columns) <- a b + beta c, in tiles that are as wide as c."""
-    one, keep, most = zero + type(zero)(1), beta, _DEPTH if side == 6 else _DEPTH_OF_5
-    for k in range(0, K, most):
-        depth = min(most, K - k)
-        if columns * (VECTOR_BYTES // lanes(zero)) == TALL_COLUMNS * VECTOR_BYTES:
-            whole = rows // TALL_ROWS
-            done = whole * TALL_ROWS
-            call(tall_tile, (depth, a + k * a_k, a_row, a_k, b + k * b_k, b_k, c, c_row, TALL_ROWS, columns,
-                             whole, TALL_ROWS * a_row, 0, TALL_ROWS * c_row, one, keep, 0))
-            if done < rows:
-                call(tall_tile, (depth, a + k * a_k + done * a_row, a_row, a_k, b + k * b_k, b_k, c + done * c_row,
-                                 c_row, rows - done, columns, 1, 0, 0, 0, one, keep, 0))
-        else:
-            whole = rows // WIDE_ROWS
-            done = whole * WIDE_ROWS
-            call(wide_tile, (depth, a + k * a_k, a_row, a_k, b + k * b_k, b_k, c, c_row, WIDE_ROWS, columns,
-                             whole, WIDE_ROWS * a_row, 0, WIDE_ROWS * c_row, one, keep, 0))
-            if done < rows:
-                call(wide_tile, (depth, a + k * a_k + done * a_row, a_row, a_k, b + k * b_k, b_k, c + done * c_row,
-                                 c_row, rows - done, columns, 1, 0, 0, 0, one, keep, 0))
-        keep = one
+@intrinsic
+def _emitted_cells(typingctx, beta, side, panels, rows, K, columns, a, a_cell, a_row, a_k, b, b_cell, b_panel, b_row,
+                   c, c_cell, c_panel, c_row):
+    def codegen(context, builder, signature, args):
+        e = Emitter(builder, beta)
+        emit_multiply_cells(e, *e.values(args))
+        return context.get_dummy_value()
+
+    return types.void(beta, *[types.intp] * 17), codegen
 
 
-@inline
-def _multiply_cells(zero, side, v, u, m, j, tiles, planes, columns, v_tile, v_cell, m_tile, m_cell, u_cell, u_panel,
-                    stop):
-    """M for the panels *j* .. *stop*; their U begins at u."""
-    size = VECTOR_BYTES // lanes(zero)
-    for cell in range(side * side):
-        for panel in range(stop - j):
-            a, c = v + cell * v_cell, m + cell * m_cell + panel * columns * size
-            kernel = u + panel * u_panel + cell * u_cell
-            _multiply(zero, side, tiles, planes, a, v_tile, size, kernel, columns * size, columns, c, m_tile, zero)
+@native("number", *["int"] * 17)
+def multiply_cells(beta, side, panels, rows, K, columns, a, a_cell, a_row, a_k, b, b_cell, b_panel, b_row,
+                   c, c_cell, c_panel, c_row):
+    _emitted_cells(beta, side, panels, rows, K, columns, a, a_cell, a_row, a_k, b, b_cell, b_panel, b_row,
+                   c, c_cell, c_panel, c_row)
+
+
+def emit_multiply_cells(e, beta, side, panels, rows, K, columns, a, a_cell, a_row, a_k, b, b_cell, b_panel, b_row,
+                        c, c_cell, c_panel, c_row):
+    """c (rows, columns) <- a (rows, K) b (K, columns) + beta c for every cell and panel.
+
+    columns  as many as a tile of tiles.py has, the wide one or the tall one
+    """
+    wide = columns.equals(WIDE_COLUMNS * e.lanes)
+    tile = e.where(wide, e.function(wide_tile), e.function(tall_tile))
+    R = e.where(wide, WIDE_ROWS, e.integer(TALL_ROWS))
+    last = rows // R * R
+    one, depth = e.number(1.0), e.where(side.equals(6), _DEPTH, e.integer(_DEPTH_OF_5))
+    with e.range(0, side * side) as cell, e.range(0, panels) as panel, e.range(0, K, depth) as k:
+        here = a + cell * a_cell + k * a_k
+        there = b + cell * b_cell + panel * b_panel
+        out = c + cell * c_cell + panel * c_panel
+        keep = e.where(k.equals(0), beta, one)
+
+        def tiles(first, valid, times):
+            e.call(tile, e.smaller(depth, K - k), here + first * a_row, a_row, a_k, there + k * b_row, b_row,
+                   out + first * c_row, c_row, valid, columns, times, R * a_row, 0, R * c_row, one, keep, 0)
+
+        tiles(e.integer(0), R, rows // R)
+        with e.when(last < rows):
+            tiles(last, rows - last, 1)
 
 
 @native("number", *["int"] * 24)
@@ -322,8 +331,8 @@ def multiply_panels(zero, side, v, u, m, strip, b, y, j, first, last, planes, wa
     """The outputs of the rows *first* .. *last* of tiles, for the panels *j* .. *stop*; their U begins at u."""
     step = lanes(zero)
     size = VECTOR_BYTES // step
-    _multiply_cells(zero, side, v, u, m, j, (last - first) * across, planes, columns, v_tile, v_cell, m_tile, m_cell,
-                    u_cell, u_panel, stop)
+    call(multiply_cells, (zero, side, stop - j, (last - first) * across, planes, columns, v, v_cell, v_tile, size,
+                          u, u_cell, u_panel, columns * size, m, m_cell, columns * size, m_tile))
     for o in range(j * columns, min(wanted, stop * columns), step):
         here = m + (o - j * columns) * size
         for row in range(first, last):
@@ -433,8 +442,8 @@ def add_panels(zero, side, v, u, m, frame, dx, j, samples, planes, wanted, H, W,
     """dx of some samples, for the panels *j* .. *stop*; their U begins at u."""
     step = lanes(zero)
     size = VECTOR_BYTES // step
-    _multiply_cells(zero, side, v, u, m, j, samples * down * across, planes, columns, v_tile, v_cell, m_tile, m_cell,
-                    u_cell, u_panel, stop)
+    call(multiply_cells, (zero, side, stop - j, samples * down * across, planes, columns, v, v_cell, v_tile, size,
+                          u, u_cell, u_panel, columns * size, m, m_cell, columns * size, m_tile))
     line = (4 * across + side - 4) * VECTOR_BYTES
     for n in range(samples):
         for o in range(j * columns, min(wanted, stop * columns), step):
@@ -519,11 +528,9 @@ def _grad(start, stop, parts, x, dy, dw, db, work, scale, u_bytes, slot, patch_b
             beta = zero if first == 0 else one
             for panel in range(j0, j1):
                 here = u + (panel if together < rows else part) * u_panel
-                for cell in range(side * side):
-                    out = here + cell * u_cell
-                    b = q + cell * q_cell + (panel - j0) * columns * size
-                    a = v + cell * v_cell
-                    _multiply(zero, side, planes, tiles, a, size, v_tile, b, q_tile, columns, out, columns * size, beta)
+                call(multiply_cells, (beta, side, 1, planes, tiles, columns, v, v_cell, size, v_tile,
+                                      q + (panel - j0) * columns * size, q_cell, 0, q_tile,
+                                      here, u_cell, 0, columns * size))
                 if last == rows:
                     for c in range(planes):
                         for o in range(panel * columns, min((panel + 1) * columns, wanted), step):

@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 from .compile import call, native
 from .conv_frame import put_zeros
 from .simd import VECTOR_BYTES, Emitter, lanes
-from .tiles import TALL_COLUMNS, WIDE_COLUMNS, emit_turn
+from .tiles import emit_turn
 
 # A patch is 6 numbers wide for kernels of 3, and 8 for kernels of 5: its *side*.  A polynomial is taken at
 # the places 0, 1, -1, 2, -2 and infinity, with a side of 8 at 1/2 and -1/2 as well.
@@ -152,17 +152,16 @@ def emit_transform_kernels(e, side, source, across, valid, turned, out, cell):
     size, r = e.item_bytes, side - 3
     taps = r * r
     lines = e.stack(VECTOR_BYTES * (taps + 2 * e.lanes))
-    for v in range(max(TALL_COLUMNS, WIDE_COLUMNS)):
-        with e.when(valid > v * e.lanes):
-            here = source + v * e.lanes * across
-            for k in range(0, taps, e.lanes):
-                emit_turn(e, here + k * size, across, lines + k * VECTOR_BYTES, e.integer(VECTOR_BYTES),
-                          valid - v * e.lanes, e.integer(taps - k))
-            last = lines + e.where(turned.differs(0), taps - 1, e.integer(0)) * VECTOR_BYTES
-            step = e.where(turned.differs(0), -VECTOR_BYTES, e.integer(VECTOR_BYTES))
-            for i, line in enumerate(_both_ways(e, _kernel, lambda i, j: e.load(last + step * (i * r + j)), r, r)):
-                for j, vector in enumerate(line):
-                    e.store(vector, out + cell * (i * side + j) + v * VECTOR_BYTES)
+    with e.range(0, valid, e.lanes) as lane:
+        here = source + lane * across
+        for k in range(0, taps, e.lanes):
+            emit_turn(e, here + k * size, across, lines + k * VECTOR_BYTES, e.integer(VECTOR_BYTES), valid - lane,
+                      e.integer(taps - k))
+        last = lines + e.where(turned.differs(0), taps - 1, e.integer(0)) * VECTOR_BYTES
+        step = e.where(turned.differs(0), -VECTOR_BYTES, e.integer(VECTOR_BYTES))
+        for i, line in enumerate(_both_ways(e, _kernel, lambda i, j: e.load(last + step * (i * r + j)), r, r)):
+            for j, vector in enumerate(line):
+                e.store(vector, out + cell * (i * side + j) + lane * size)
 
 
 @native("number", *["int"] * 16)
