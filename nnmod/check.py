@@ -253,10 +253,15 @@ def indices(name, value, size, what="elements"):
     if value.dtype.char not in "ilq":
         raise TypeError(f"{name} must hold int32 or int64, got {value.dtype.name}; convert it with .astype(np.int64)")
     value = tensor.host(value)
-    # As unsigned numbers, negative ones are the largest of all: one pass finds both kinds.
-    if value.size and value.view(f"u{value.itemsize}").max() >= size:
+    if value.size and _not_below(value, size):
         wrong = value[(value < 0) | (value >= size)].flat[0]
         raise IndexError(f"{name} holds {int(wrong)}, but {what} are 0..{size - 1} (nnmod counts from 0)")
+
+
+def _not_below(values, size):
+    """Whether some of these integers is not in 0 .. size-1."""
+    # As unsigned numbers, negative ones are the largest of all: one pass finds both kinds.
+    return values.view(f"u{values.itemsize}").max() >= size
 
 
 def class_targets(target, shape, n_classes, ignore=None, low=0, like=None):
@@ -280,7 +285,7 @@ def class_targets(target, shape, n_classes, ignore=None, low=0, like=None):
     elif target.shape != shape:
         raise ShapeError(f"target must have shape {show(shape)}, got {target.shape}")
     values = tensor.host(target)
-    if target.size and (values.min() < low or values.max() >= n_classes):
+    if target.size and (values.min() < low or values.max() >= n_classes if low else _not_below(values, n_classes)):
         wrong = (values < low) | (values >= n_classes)
         if ignore is not None:
             wrong &= values != ignore

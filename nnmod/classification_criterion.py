@@ -322,8 +322,8 @@ class CrossEntropyCriterion(Criterion):
         return self.output
 
     def updateGradInput(self, input, target):
-        self.nll.takeArguments(input, target)
         if self.lsm.output is None or input is not self.lsm._given:
+            self.nll.takeArguments(input, target)
             self.lsm.forward(input)
         self.gradInput = self.lsm.backward(input, self.nll.backward(self.lsm.output, target))
         return self.gradInput
