@@ -58,8 +58,8 @@ _GRADIENT_TILES = 24, 64
 _LARGE_U = 16_000_000
 #: Panels of products that are transformed back together.
 _TOGETHER = 2
-#: Sums are cut into parts of so many, which are then added: they round less than long ones.  Of 5x5 kernels, whose
-#: transforms make more of an error.
+#: Sums are cut into parts of so many, which are then added: they round less than long ones.  Shorter ones for 5x5
+#: kernels, whose transforms make more of an error.
 _DEPTH, _DEPTH_OF_5 = 256, 64
 #: The input's gradient takes the output's tiles if the input has so many times more.
 _FEWER = 1.2
