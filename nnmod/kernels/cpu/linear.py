@@ -145,7 +145,7 @@ def shared_product(record, M, N, K, a, a_row, a_k, b, b_k, b_col, c, c_row, c_co
 
 
 #: How many integers shared_product and shared_bands need.
-RECORD = 16
+RECORD = 15
 
 
 @native("number", "int", "int")
